@@ -1,0 +1,24 @@
+{
+  "targets": [
+    {
+      "target_name": "lychgate",
+      "sources": [
+        "native/addon.cc",
+        "native/core/forward.c",
+        "native/core/proc.c",
+        "native/core/reap.c",
+        "native/core/ring.c",
+        "native/core/spawn.c",
+        "native/core/start.c",
+        "native/core/timer.c",
+        "native/core/tty.c"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],
+      "cflags": ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-O2", "-fno-strict-aliasing", "-ffunction-sections", "-fdata-sections"],
+      "cflags_c": ["-std=c11"],
+      "cflags_cc": ["-std=c++17", "-fno-exceptions", "-fno-rtti"],
+      "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,now", "-Wl,-s"]
+    }
+  ]
+}

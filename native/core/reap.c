@@ -1,0 +1,103 @@
+/*
+ * Reaping, in the SIGCHLD handler itself: waitpid(2) is async-signal-safe, and
+ * so it goes on while the upper layer computes, collects garbage or hangs.
+ *
+ * The handler can run on any thread, and on several at once. One of them
+ * reaps; the others only leave word that there is more to do. So the spawner
+ * can hold the role while it learns COMMAND's pid, and events come in order.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+static void main_changed(pid_t pid, int status) {
+  struct lg_event event = {
+      .pid = pid, .status = status, .time_ns = (uint64_t)lg_now(CLOCK_BOOTTIME)};
+  if (WIFSTOPPED(status)) {
+    event.kind = LG_EV_MAIN_STOPPED;
+    event.signal = WSTOPSIG(status);
+    atomic_store(&lg.stopped, true);
+  } else if (WIFCONTINUED(status)) {
+    event.kind = LG_EV_MAIN_CONTINUED;
+    atomic_store(&lg.stopped, false);
+  } else {
+    event.kind = LG_EV_MAIN_ENDED;
+    atomic_store(&lg.status, status);
+    atomic_store(&lg.ended, true); /* the state; the event may be dropped */
+    if (lg.config.exit_deadline_ns > 0)
+      lg_timer_set(lg.exit_timer, &lg.exit_at, lg.config.exit_deadline_ns);
+  }
+  lg_push(&event);
+  lg_wake();
+}
+
+static void reap_all(void) {
+  bool any = false;
+  for (;;) {
+    struct lg_stat about = {0};
+    int status;
+    if (lg.config.report_reaped) {
+      /* Look before the wait: afterwards /proc knows nothing of it. */
+      siginfo_t info;
+      info.si_pid = 0;
+      if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0 &&
+          info.si_pid != atomic_load(&lg.child))
+        lg_read_stat(info.si_pid, &about);
+    }
+    pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED);
+    if (pid <= 0) break; /* 0: none is due; ECHILD: there is none */
+    if (pid == atomic_load(&lg.child)) {
+      main_changed(pid, status);
+      continue;
+    }
+    if (WIFSTOPPED(status) || WIFCONTINUED(status)) continue;
+    atomic_fetch_add_explicit(&lg.reaped, 1, memory_order_relaxed);
+    any = true;
+    if (lg.config.report_reaped) {
+      struct lg_event event = {.kind = LG_EV_REAPED,
+                               .pid = pid,
+                               .status = status,
+                               .time_ns = (uint64_t)lg_now(CLOCK_BOOTTIME),
+                               .start_ticks = about.start_ticks};
+      memcpy(event.comm, about.comm, sizeof event.comm);
+      lg_push(&event);
+    }
+  }
+  if (any && (lg.config.report_reaped || atomic_load(&lg.wake_on_reap))) lg_wake();
+}
+
+static void work(unsigned seen) {
+  for (;;) {
+    reap_all();
+    unsigned now = atomic_fetch_sub(&lg.asked, seen);
+    if (now == seen) return;
+    seen = now - seen;
+  }
+}
+
+void lg_reap_hold(void) {
+  /* All signals are blocked here, so whoever has the role is another thread
+   * inside the handler: it ends soon. */
+  unsigned none = 0;
+  while (!atomic_compare_exchange_weak(&lg.asked, &none, 1)) {
+    none = 0;
+    sched_yield();
+  }
+}
+
+void lg_reap_release(void) { work(1); }
+
+void lg_on_child(int sig, siginfo_t *info, void *context) {
+  (void)sig;
+  (void)info;
+  (void)context;
+  int saved = errno;
+  if (atomic_fetch_add(&lg.asked, 1) == 0) work(1);
+  lg_check_deadlines();
+  errno = saved;
+}

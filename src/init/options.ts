@@ -1,0 +1,283 @@
+/**
+ * What the init was asked to do: from the command line, then LYCHGATE_*, then
+ * TINI_*. An earlier source wins over a later one, as a whole.
+ */
+import { parseArgs } from 'node:util';
+import { isForwarded, parseSignal, sig } from '../signals';
+import { FLAG_LIST, FLAGS, type Flag, type FlagName } from './flags';
+
+export type LogFormat = 'text' | 'json';
+
+export interface InitOptions {
+  /** 'auto': when we are not PID 1. */
+  subreaper: boolean | 'auto';
+  group: boolean;
+  /** Signal received -> signal sent; 0 drops it. */
+  rewrite: ReadonlyMap<number, number>;
+  /** COMMAND's exit code -> ours. */
+  remapExit: ReadonlyMap<number, number>;
+  /** 0 = none */
+  parentDeathSignal: number;
+  warnReaped: boolean;
+  /** 0 = off */
+  graceMs: number;
+  /** 0 = off */
+  drainMs: number;
+  /** Soft RLIMIT_NOFILE for COMMAND, -1 = leave. */
+  nofile: number;
+  /** 0 errors, 1 warnings, 2 info, 3 debug */
+  verbosity: number;
+  logFormat: LogFormat;
+}
+
+export const DEFAULTS: InitOptions = {
+  subreaper: 'auto',
+  group: false,
+  rewrite: new Map(),
+  remapExit: new Map(),
+  parentDeathSignal: 0,
+  warnReaped: false,
+  graceMs: 0,
+  drainMs: 0,
+  nofile: -1,
+  verbosity: 1,
+  logFormat: 'text',
+};
+
+/** Bad input: one line that names the option or variable; exit code 2. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+export type Parsed =
+  | { action: 'run'; options: InitOptions; command: readonly string[]; warnings: string[] }
+  | { action: 'help' | 'version' | 'license' };
+
+type Given = { from: string; values: string[] };
+
+/**
+ * @param argv what follows the program's own name
+ * @throws UsageError
+ */
+export function parse(argv: readonly string[], env: NodeJS.ProcessEnv): Parsed {
+  const { given, command } = readCommandLine(argv);
+  for (const action of ['help', 'version', 'license'] as const) {
+    if (given.has(action)) return { action };
+  }
+  const warnings = readEnvironment(given, env);
+  const options = interpret(given);
+  if (command.length === 0) {
+    throw new UsageError('no COMMAND given; usage: lychgate [options] [--] COMMAND [ARG...]');
+  }
+  return { action: 'run', options, command, warnings };
+}
+
+/**
+ * Options end at the first word that is none, as getopt's '+' has it: what
+ * stands behind belongs to COMMAND. So the parser runs in tokens mode, and what
+ * it made of COMMAND's own flags is not looked at.
+ */
+function readCommandLine(argv: readonly string[]) {
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: Object.fromEntries(
+      FLAG_LIST.map(([name, flag]) => [
+        name,
+        {
+          type: flag.kind === 'value' || flag.kind === 'list' ? 'string' : 'boolean',
+          ...(flag.short ? { short: flag.short } : {}),
+        } as const,
+      ]),
+    ),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const given = new Map<FlagName, Given>();
+  let command: readonly string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') {
+      command = argv.slice(token.index + 1);
+      break;
+    }
+    if (token.kind === 'positional') {
+      command = argv.slice(token.index);
+      break;
+    }
+    take(given, token.name, token.rawName, token.value, token.inlineValue === true);
+  }
+  return { given, command };
+}
+
+function take(
+  given: Map<FlagName, Given>,
+  name: string,
+  rawName: string,
+  value: string | undefined,
+  inline: boolean,
+): void {
+  const positive = name.replace(/^no-/, '');
+  const known = Object.hasOwn(FLAGS, name) ? name : positive;
+  const flag: Flag | undefined = Object.hasOwn(FLAGS, known) ? FLAGS[known as FlagName] : undefined;
+  if (!flag || (known !== name && !flag.negatable)) {
+    throw new UsageError(
+      `unknown option ${rawName}; write -- before a COMMAND that starts with a dash, ` +
+        'or see lychgate --help',
+    );
+  }
+  const takesValue = flag.kind === 'value' || flag.kind === 'list';
+  if (takesValue && value === undefined) throw new UsageError(`${rawName} needs ${flag.value}`);
+  if (!takesValue && inline) throw new UsageError(`${rawName} takes no value`);
+  const entry = given.get(known as FlagName);
+  const text = takesValue ? (value as string) : known === name ? '1' : '0';
+  if (entry) {
+    entry.from = rawName;
+    entry.values.push(text);
+  } else {
+    given.set(known as FlagName, { from: rawName, values: [text] });
+  }
+}
+
+/** Fill in what the command line left open. Returns warnings about unknown variables. */
+function readEnvironment(given: Map<FlagName, Given>, env: NodeJS.ProcessEnv): string[] {
+  const known = new Set<string>();
+  for (const [name, flag] of FLAG_LIST) {
+    if (!flag.env) continue;
+    known.add(flag.env);
+    if (given.has(name)) continue;
+    const own = env[flag.env];
+    if (own !== undefined && own !== '') {
+      const values = flag.kind === 'list' ? own.split(/[\s,]+/).filter(Boolean) : [own];
+      given.set(name, { from: flag.env, values });
+    } else if (flag.tini && env[flag.tini] !== undefined) {
+      /* tini: a switch is on when its variable exists, whatever it holds */
+      const value = flag.kind === 'switch' ? '1' : (env[flag.tini] ?? '');
+      given.set(name, { from: flag.tini, values: [value] });
+    }
+  }
+  return Object.keys(env)
+    .filter((key) => key.startsWith('LYCHGATE_') && !known.has(key))
+    .map((key) => `unknown variable ${key} is ignored; known are ${[...known].join(', ')}`);
+}
+
+function interpret(given: ReadonlyMap<FlagName, Given>): InitOptions {
+  const one = (name: FlagName) => {
+    const g = given.get(name);
+    return g && { from: g.from, value: g.values[g.values.length - 1] as string };
+  };
+  const bool = <T>(name: FlagName, fallback: T) => {
+    const g = one(name);
+    return g ? toBoolean(g.from, g.value) : fallback;
+  };
+  const seconds = (name: FlagName) => {
+    const g = one(name);
+    return g ? toSeconds(g.from, g.value) * 1000 : 0;
+  };
+  const format = one('log-format');
+  if (format && format.value !== 'text' && format.value !== 'json') {
+    throw new UsageError(`${format.from} must be text or json, not '${format.value}'`);
+  }
+  const death = one('parent-death-signal');
+  const nofile = one('nofile');
+  return {
+    subreaper: bool('subreaper', DEFAULTS.subreaper),
+    group: bool('group', DEFAULTS.group),
+    rewrite: pairs(given.get('rewrite'), toRewrite),
+    remapExit: pairs(given.get('remap-exit'), toRemap),
+    parentDeathSignal: death ? toSignal(death.from, death.value) : 0,
+    warnReaped: bool('warn-reaped', DEFAULTS.warnReaped),
+    graceMs: seconds('grace'),
+    drainMs: seconds('drain'),
+    nofile: nofile ? toCount(nofile.from, nofile.value, 0, 2 ** 31) : DEFAULTS.nofile,
+    verbosity: toVerbosity(given.get('verbose')),
+    logFormat: (format?.value as LogFormat | undefined) ?? DEFAULTS.logFormat,
+  };
+}
+
+function toVerbosity(g: Given | undefined): number {
+  if (!g) return DEFAULTS.verbosity;
+  if (g.from.startsWith('-')) return DEFAULTS.verbosity + g.values.length;
+  return toCount(g.from, g.values[0] as string, 0, 9);
+}
+
+function toBoolean(from: string, text: string): boolean {
+  if (/^(1|true|yes|on)$/i.test(text)) return true;
+  if (/^(0|false|no|off)$/i.test(text)) return false;
+  throw new UsageError(`${from} must be 1 or 0, not '${text}'`);
+}
+
+function toSeconds(from: string, text: string): number {
+  const n = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
+  if (!(n >= 0 && n <= 1e8)) {
+    throw new UsageError(`${from} must be a number of seconds, such as 5 or 0.5, not '${text}'`);
+  }
+  return n;
+}
+
+function toCount(from: string, text: string, min: number, max: number): number {
+  const n = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(n >= min && n <= max)) {
+    throw new UsageError(`${from} must be a whole number from ${min} to ${max}, not '${text}'`);
+  }
+  return n;
+}
+
+function toSignal(from: string, text: string): number {
+  const n = parseSignal(text);
+  if (n === undefined) {
+    throw new UsageError(
+      `${from}: '${text}' is no signal; write a name (TERM, SIGTERM), a number (15), ` +
+        'RTMIN+n or RTMAX-n',
+    );
+  }
+  return n;
+}
+
+function pairs(
+  g: Given | undefined,
+  convert: (from: string, text: string) => readonly [number, number],
+): ReadonlyMap<number, number> {
+  return new Map(g?.values.map((text) => convert(g.from, text)));
+}
+
+function toRewrite(from: string, text: string): readonly [number, number] {
+  const [left, right, ...rest] = text.split(':');
+  if (!left || !right || rest.length > 0) {
+    throw new UsageError(`${from} must be FROM:TO, such as TERM:QUIT or HUP:0, not '${text}'`);
+  }
+  const received = toSignal(from, left);
+  if (!isForwarded(received)) {
+    throw new UsageError(
+      `${from} '${text}': ${left} is never forwarded, so there is nothing to rewrite`,
+    );
+  }
+  return [received, right === '0' ? 0 : toSignal(from, right)];
+}
+
+function toRemap(from: string, text: string): readonly [number, number] {
+  const [left, right, ...rest] = text.split(':');
+  if (!left || right === '' || rest.length > 0) {
+    throw new UsageError(`${from} must be FROM or FROM:TO, such as 143 or 143:0, not '${text}'`);
+  }
+  return [toCount(from, left, 0, 255), right === undefined ? 0 : toCount(from, right, 0, 255)];
+}
+
+/** Table for the core: 65 bytes, signal received -> signal sent. */
+export function signalMap(rewrite: ReadonlyMap<number, number>): Uint8Array {
+  const map = Uint8Array.from({ length: 65 }, (_, n) => n);
+  for (const [from, to] of rewrite) map[from] = to;
+  return map;
+}
+
+/** Table for the core: 256 bytes, COMMAND's exit code -> ours. */
+export function exitMap(remap: ReadonlyMap<number, number>): Uint8Array {
+  const map = Uint8Array.from({ length: 256 }, (_, n) => n);
+  for (const [from, to] of remap) map[from] = to;
+  return map;
+}
+
+/**
+ * Signals that Node, not our parent, set to be ignored before we ran
+ * (node.cc, ResetStdio and PlatformInit). COMMAND shall find them at default.
+ */
+export const IGNORED_BY_NODE = [sig('PIPE'), sig('XFSZ')] as const;

@@ -1,0 +1,187 @@
+/**
+ * The only typed door to the addon (native/addon.cc). Nothing else requires it.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { arch } from 'node:process';
+
+/** struct lg_config; times in milliseconds. */
+export interface CoreConfig {
+  /** 65 bytes: signal received -> signal sent, 0 drops it. */
+  signalMap: Uint8Array;
+  /** 256 bytes: COMMAND's exit code -> ours. */
+  exitMap: Uint8Array;
+  group: boolean;
+  subreaper: boolean;
+  reportReaped: boolean;
+  reportForwarded: boolean;
+  /** 0 = none */
+  parentDeathSignal: number;
+  /** 0 = never */
+  graceMs: number;
+  /** 0 = never: the core does not leave by itself. */
+  exitDeadlineMs: number;
+}
+
+export interface SpawnRequest {
+  /** Program first. A Buffer holds what is not UTF-8. At least one. */
+  argv: readonly (string | Buffer)[];
+  /** `NAME=value`; null = the environment of this process, byte for byte. */
+  env: readonly string[] | null;
+  /** Descriptors above 2 to pass on; null = close none that is not marked to close. */
+  fds: readonly number[] | null;
+  /** Soft RLIMIT_NOFILE of the child, -1 = leave. */
+  nofile: number;
+}
+
+export interface SpawnResult {
+  /** 0 when no process was made. */
+  pid: number;
+  /** 0 = COMMAND runs. */
+  errno: number;
+  /** The text of errno, null when it is 0. */
+  error: string | null;
+  step: 'clone' | 'getrlimit' | 'setrlimit' | 'exec' | null;
+  /** It was given the terminal's foreground. */
+  foreground: boolean;
+}
+
+export interface CoreStats {
+  /** Orphans; COMMAND is not counted. */
+  reaped: number;
+  forwarded: number;
+  /** Events the full ring could not take. */
+  droppedEvents: number;
+  /** Signals beyond the 64 that are kept before COMMAND runs. */
+  droppedSignals: number;
+  pid: number;
+  ended: boolean;
+  /** As waitpid(2) gives it; valid when ended. */
+  status: number;
+  stopped: boolean;
+  /** Until the KILL; 0 = no grace time is running. */
+  graceLeftMs: number;
+}
+
+/** Functions that return a number return an errno, 0 = done. */
+export interface Core {
+  readonly eventSize: number;
+  /** Take the signal handlers over. Throws when taken already or off the main thread. */
+  arm(onWake: () => void, runtimeIgnored: readonly number[]): void;
+  /** Before spawn. Throws with the name of the system call that failed. */
+  configure(config: CoreConfig): void;
+  spawn(what: SpawnRequest): SpawnResult;
+  /** Fill the buffer with records of eventSize bytes; returns how many. */
+  drain(into: Buffer): number;
+  stats(): CoreStats;
+  wakeOnReap(on: boolean): void;
+  /** Counted from now; 0 = the core never leaves by itself. */
+  setExitDeadline(ms: number): number;
+  /** Stop as a job of the shell above; false when nobody could continue us. */
+  suspend(signal: number): boolean;
+  /** kill(-1), for PID 1 alone (EPERM elsewhere). */
+  signalAll(signal: number): number;
+  /** Only if pid still is the process that started at startTicks (else ESRCH). */
+  signalExact(pid: number, startTicks: number, signal: number): number;
+  /** Give every handler back. */
+  disarm(): void;
+  /** Hand the terminal back and _exit. */
+  finish(code: number): never;
+}
+
+export enum EventKind {
+  Reaped = 1,
+  MainEnded,
+  MainStopped,
+  MainContinued,
+  Forwarded,
+  Dropped,
+  Late,
+  GraceOver,
+}
+
+/** struct lg_event. */
+export interface CoreEvent {
+  kind: EventKind;
+  pid: number;
+  /** As waitpid(2) gives it. */
+  status: number;
+  signal: number;
+  sent: number;
+  errno: number;
+  /** 0 = the kernel. */
+  sender: number;
+  /** CLOCK_BOOTTIME, seconds. */
+  time: number;
+  /** Seconds since boot when the process started; 0 = unknown. */
+  started: number;
+  comm: string;
+}
+
+const TICKS_PER_SECOND = 100; /* USER_HZ, the same on every Linux port we run on */
+
+/** Read the events that wait, oldest first; may be called when there are none. */
+export function* readEvents(core: Core, buffer: Buffer): Generator<CoreEvent> {
+  const capacity = Math.floor(buffer.length / core.eventSize);
+  for (;;) {
+    const n = core.drain(buffer);
+    for (let i = 0; i < n; i++) yield decode(buffer.subarray(i * core.eventSize));
+    if (n < capacity) return;
+  }
+}
+
+function decode(b: Buffer): CoreEvent {
+  const end = b.indexOf(0, 48);
+  return {
+    kind: b.readUInt32LE(0),
+    pid: b.readInt32LE(4),
+    status: b.readInt32LE(8),
+    signal: b.readInt32LE(12),
+    sent: b.readInt32LE(16),
+    errno: b.readInt32LE(20),
+    sender: b.readInt32LE(24),
+    time: Number(b.readBigUInt64LE(32)) / 1e9,
+    started: Number(b.readBigUInt64LE(40)) / TICKS_PER_SECOND,
+    comm: b.toString('latin1', 48, end < 48 || end > 64 ? 64 : end),
+  };
+}
+
+/**
+ * Where the addon may lie, seen from dist/: built here, or shipped ready-made.
+ * A short list instead of a search, and no environment variable steers it: this
+ * is the first code that PID 1 loads.
+ */
+function candidates(): string[] {
+  const root = join(__dirname, '..');
+  const libc = existsSync(`/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`)
+    ? 'musl'
+    : 'glibc';
+  return [
+    join(root, 'build', 'Release', 'lychgate.node'),
+    join(root, 'prebuilds', `linux-${arch}`, `lychgate.${libc}.node`),
+  ];
+}
+
+let loaded: Core | undefined;
+
+/** Load the addon. Throws one error that says where it looked and how to build it. */
+export function loadCore(): Core {
+  if (loaded) return loaded;
+  const tried: string[] = [];
+  for (const file of candidates()) {
+    if (!existsSync(file)) {
+      tried.push(`${file}: not there`);
+      continue;
+    }
+    try {
+      loaded = require(file) as Core;
+      return loaded;
+    } catch (error) {
+      tried.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  throw new Error(
+    `the native addon does not load (${tried.join('; ')}). ` +
+      'Build it where a C++ compiler is: npm explore lychgate -- npm run build:native',
+  );
+}

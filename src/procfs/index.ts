@@ -1,0 +1,1 @@
+export { descendants, type ProcessStat, parseStat, readProcesses } from './stat';

@@ -1,0 +1,21 @@
+/** The plain closing line that any CI can read: `N passed, N failed, N skipped`. */
+import type { Reporter, TestModule } from 'vitest/node';
+
+export default class ClosingLine implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const count = { passed: 0, failed: 0, skipped: 0 };
+    for (const module of modules) {
+      if (module.state() === 'failed' && [...module.children.allTests()].length === 0)
+        count.failed++;
+      for (const test of module.children.allTests()) {
+        const { state } = test.result();
+        if (state !== 'pending') count[state]++;
+      }
+    }
+    console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
+    if (process.env.CI === 'true' && count.skipped > 0) {
+      console.log('a skipped test is a failure in CI');
+      process.exitCode = 1;
+    }
+  }
+}
