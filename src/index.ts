@@ -1,0 +1,10 @@
+/** `import { becomeInit } from 'lychgate'` */
+export {
+  type BecomeInitCommand,
+  type BecomeInitOptions,
+  becomeInit,
+  type CommandEnd,
+  type InitEvent,
+  type LogFormat,
+  type Role,
+} from './init';

@@ -53,8 +53,8 @@ static void reset_dispositions(void) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};
   for (int sig = 1; sig < LG_NSIG; sig++) {
     if (sig == SIGKILL || sig == SIGSTOP || sig == 32 || sig == 33) continue;
-    /* What our parent ignored stays ignored (nohup); what the runtime set to
-     * be ignored does not. */
+    /* What our parent ignored stays ignored, as far as the runtime left it to be
+     * seen; what the runtime itself set to be ignored does not. */
     bool inherited = lg.saved[sig].sa_handler == SIG_IGN &&
                      (lg.runtime_ignored >> (sig - 1) & 1) == 0;
     struct sigaction ignore = {.sa_handler = SIG_IGN};

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -69,11 +70,15 @@ bool lg_suspend(int sig) {
   if (sigaction(sig, &by_default, &ours) != 0) return false;
   sigprocmask(SIG_UNBLOCK, &only, &before);
   kill(0, sig);
+
+  /* Stopped and continued: then SIGCONT's handler clears the mark, on whatever
+   * thread and a little later than this one runs on. Still set after 100 looks:
+   * the kernel refused. Looks, not time, for the clock runs while we stand. */
+  struct timespec millisecond = {.tv_nsec = 1000000};
+  for (int look = 0; look < 100 && atomic_load(&lg.suspended); look++) nanosleep(&millisecond, NULL);
   sigprocmask(SIG_SETMASK, &before, NULL);
   sigaction(sig, &ours, NULL);
-
-  /* SIGCONT's handler clears the mark before we come here. */
   if (!atomic_exchange(&lg.suspended, false)) return true;
-  if (had) lg_tty_give(atomic_load(&lg.child));
+  if (had && lg_tty_ours()) lg_tty_give(atomic_load(&lg.child));
   return false;
 }

@@ -7,6 +7,10 @@
  * pipe with both ends here; one blocking pipe with both ends here (libuv's
  * signal lock); io_uring instances. Everything else was inherited. Where more
  * pipes fit than there are loops, the oldest ones are not Node's.
+ *
+ * A loop of another thread may be half made when we look. It has its pipe before
+ * its eventfd, so a loop counts when there is an eventfd for it: rather pass on
+ * a pipe of Node's than lose one that was meant for COMMAND.
  */
 import { fstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
@@ -20,17 +24,19 @@ export interface Descriptor {
 }
 
 const O_NONBLOCK = 0o4000;
+const EVENTPOLL = 'anon_inode:[eventpoll]';
+const EVENTFD = 'anon_inode:[eventfd]';
 
 /** @returns the descriptors above 2 to pass on, ascending. */
 export function inherited(all: readonly Descriptor[]): number[] {
   const nodes = new Set<number>();
-  let loops = 0;
+  const count = (target: string) =>
+    all.filter((d) => d.target === target && (d.nonblocking || target !== EVENTFD)).length;
+  const loops = Math.min(count(EVENTPOLL), count(EVENTFD));
   for (const d of all) {
-    if (d.target === 'anon_inode:[eventpoll]') loops += 1;
-    else if (d.target === 'anon_inode:[io_uring]') nodes.add(d.fd);
-    else if (d.target === 'anon_inode:[eventfd]' && d.nonblocking) nodes.add(d.fd);
+    if (d.target === EVENTPOLL || d.target === 'anon_inode:[io_uring]') nodes.add(d.fd);
+    if (d.target === EVENTFD && d.nonblocking) nodes.add(d.fd);
   }
-  for (const d of all) if (d.target === 'anon_inode:[eventpoll]') nodes.add(d.fd);
 
   const pipes = pipesWithBothEnds(all);
   for (const fd of newest(
@@ -93,7 +99,7 @@ export function openDescriptors(): Descriptor[] | undefined {
     const fd = Number(name);
     try {
       const target = readlinkSync(`/proc/self/fd/${name}`);
-      const flagged = target.startsWith('pipe:') || target === 'anon_inode:[eventfd]';
+      const flagged = target.startsWith('pipe:') || target === EVENTFD;
       found.push({
         fd,
         target,

@@ -1,2 +1,10 @@
 /** The door of the init. It imports neither scan nor freezer: PID 1 starts in 20 ms. */
+export {
+  type BecomeInitCommand,
+  type BecomeInitOptions,
+  becomeInit,
+  type Role,
+} from './become';
 export { main } from './main';
+export type { LogFormat } from './options';
+export type { CommandEnd, InitEvent } from './supervisor';

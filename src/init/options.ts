@@ -160,38 +160,64 @@ function readEnvironment(given: Map<FlagName, Given>, env: NodeJS.ProcessEnv): s
     .map((key) => `unknown variable ${key} is ignored; known are ${[...known].join(', ')}`);
 }
 
+/** What was given for each option, still as text, with where it came from. */
 function interpret(given: ReadonlyMap<FlagName, Given>): InitOptions {
-  const one = (name: FlagName) => {
-    const g = given.get(name);
-    return g && { from: g.from, value: g.values[g.values.length - 1] as string };
+  const last = (name: FlagName) => given.get(name)?.values.at(-1);
+  const from = (name: FlagName) => given.get(name)?.from ?? name;
+  const read = <T>(name: FlagName, fallback: T, convert: (from: string, text: string) => T): T => {
+    const text = last(name);
+    return text === undefined ? fallback : convert(from(name), text);
   };
-  const bool = <T>(name: FlagName, fallback: T) => {
-    const g = one(name);
-    return g ? toBoolean(g.from, g.value) : fallback;
-  };
-  const seconds = (name: FlagName) => {
-    const g = one(name);
-    return g ? toSeconds(g.from, g.value) * 1000 : 0;
-  };
-  const format = one('log-format');
-  if (format && format.value !== 'text' && format.value !== 'json') {
-    throw new UsageError(`${format.from} must be text or json, not '${format.value}'`);
-  }
-  const death = one('parent-death-signal');
-  const nofile = one('nofile');
   return {
-    subreaper: bool('subreaper', DEFAULTS.subreaper),
-    group: bool('group', DEFAULTS.group),
+    subreaper: read<boolean | 'auto'>('subreaper', DEFAULTS.subreaper, toBoolean),
+    group: read('group', DEFAULTS.group, toBoolean),
     rewrite: pairs(given.get('rewrite'), toRewrite),
     remapExit: pairs(given.get('remap-exit'), toRemap),
-    parentDeathSignal: death ? toSignal(death.from, death.value) : 0,
-    warnReaped: bool('warn-reaped', DEFAULTS.warnReaped),
-    graceMs: seconds('grace'),
-    drainMs: seconds('drain'),
-    nofile: nofile ? toCount(nofile.from, nofile.value, 0, 2 ** 31) : DEFAULTS.nofile,
+    parentDeathSignal: read('parent-death-signal', DEFAULTS.parentDeathSignal, toSignal),
+    warnReaped: read('warn-reaped', DEFAULTS.warnReaped, toBoolean),
+    graceMs: read('grace', DEFAULTS.graceMs, toMilliseconds),
+    drainMs: read('drain', DEFAULTS.drainMs, toMilliseconds),
+    nofile: read('nofile', DEFAULTS.nofile, toFileCount),
     verbosity: toVerbosity(given.get('verbose')),
-    logFormat: (format?.value as LogFormat | undefined) ?? DEFAULTS.logFormat,
+    logFormat: read('log-format', DEFAULTS.logFormat, toLogFormat),
   };
+}
+
+/** Options of the library, by name, as the command line would have written them. */
+export type OptionValues = { readonly [name in FlagName]?: unknown };
+
+/**
+ * The same checks for the library door.
+ * @param values switches as booleans, lists as arrays of FROM:TO, the rest as written
+ * @throws TypeError that names the option
+ */
+export function checkOptions(values: OptionValues): InitOptions {
+  const given = new Map<FlagName, Given>();
+  for (const [name] of FLAG_LIST) {
+    const value = values[name];
+    if (value === undefined) continue;
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    given.set(name, { from: camelCase(name), values: list.map(String) });
+  }
+  try {
+    return interpret(given);
+  } catch (error) {
+    throw error instanceof UsageError ? new TypeError(`becomeInit: ${error.message}`) : error;
+  }
+}
+
+function camelCase(name: FlagName): string {
+  if (name === 'verbose') return 'verbosity';
+  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function toFileCount(from: string, text: string): number {
+  return toCount(from, text, 0, 2 ** 31);
+}
+
+function toLogFormat(from: string, text: string): LogFormat {
+  if (text === 'text' || text === 'json') return text;
+  throw new UsageError(`${from} must be text or json, not '${text}'`);
 }
 
 function toVerbosity(g: Given | undefined): number {
@@ -206,12 +232,12 @@ function toBoolean(from: string, text: string): boolean {
   throw new UsageError(`${from} must be 1 or 0, not '${text}'`);
 }
 
-function toSeconds(from: string, text: string): number {
+function toMilliseconds(from: string, text: string): number {
   const n = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
   if (!(n >= 0 && n <= 1e8)) {
     throw new UsageError(`${from} must be a number of seconds, such as 5 or 0.5, not '${text}'`);
   }
-  return n;
+  return n * 1000;
 }
 
 function toCount(from: string, text: string, min: number, max: number): number {

@@ -160,41 +160,48 @@ export class Supervisor {
   }
 
   #handle(event: CoreEvent): void {
+    const { pid } = event;
+    const signal = signalName(event.signal);
     switch (event.kind) {
       case EventKind.Reaped:
-        return this.#reaped(event);
+        this.#reaped(event);
+        break;
       case EventKind.MainStopped:
-        return this.#stopped(event);
+        this.#stopped(event);
+        break;
       case EventKind.MainContinued:
-        return this.#tell(
-          'info',
-          { type: 'continued', pid: event.pid },
-          () => `pid ${event.pid} goes on`,
-        );
+        this.#tell('info', { type: 'continued', pid }, () => `pid ${pid} goes on`);
+        break;
       case EventKind.Forwarded:
-        return this.#forwarded(event);
+        this.#forwarded(event);
+        break;
       case EventKind.Dropped:
-        return this.#tell(
+        this.#tell(
           'info',
-          { type: 'dropped', signal: signalName(event.signal) },
-          () => `dropped ${signalName(event.signal)}, as --rewrite asks`,
+          { type: 'dropped', signal },
+          () => `dropped ${signal}, as --rewrite asks`,
         );
+        break;
       case EventKind.Late:
         this.#late.push(event.sent);
-        return;
+        break;
       case EventKind.GraceOver:
-        this.#killAll = true;
-        this.#tell(
-          'warn',
-          { type: 'grace-over', pid: event.pid },
-          () =>
-            `the grace time of ${(this.#request?.options.graceMs ?? 0) / 1000} s is over: killing what remains`,
-        );
-        this.#killOthers();
-        return;
+        this.#graceOver(pid);
+        break;
       case EventKind.MainEnded:
-        return; /* read from stats(): an event may be dropped, the state is not */
+        break; /* read from stats(): an event may be dropped, the state is not */
     }
+  }
+
+  #graceOver(pid: number): void {
+    this.#killAll = true;
+    const seconds = (this.#request?.options.graceMs ?? 0) / 1000;
+    this.#tell(
+      'warn',
+      { type: 'grace-over', pid },
+      () => `the grace time of ${seconds} s is over: killing what remains`,
+    );
+    this.#others.signal(sig('KILL'));
   }
 
   #reaped(event: CoreEvent): void {
@@ -322,10 +329,6 @@ export class Supervisor {
         'some processes do not end even after SIGKILL (state D?); leaving',
       );
     }
-  }
-
-  #killOthers(): void {
-    this.#others.signal(sig('KILL'));
   }
 
   #end(error: string | null): CommandEnd {
