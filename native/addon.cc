@@ -12,14 +12,14 @@
 
 namespace {
 
-uv_async_t async;
-bool async_open = false;
+// One for each arm(): libuv owns it until the close callback has run.
+uv_async_t* async = nullptr;
 napi_env main_env = nullptr;
 Napi::FunctionReference on_wake;
 
 // In a signal handler. uv_async_send is documented as safe there; it writes to
 // an eventfd at most once per turn of the loop.
-void Wake(void*) { uv_async_send(&async); }
+void Wake(void*) { uv_async_send(async); }
 
 void OnAsync(uv_async_t*) {
   Napi::Env env(main_env);
@@ -39,10 +39,11 @@ Napi::Value Fail(Napi::Env env, const char* what, int error) {
 }
 
 void CloseAsync() {
-  if (!async_open) return;
-  async_open = false;
+  if (async == nullptr) return;
   on_wake.Reset();
-  uv_close(reinterpret_cast<uv_handle_t*>(&async), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(async),
+           [](uv_handle_t* handle) { delete reinterpret_cast<uv_async_t*>(handle); });
+  async = nullptr;
 }
 
 void AtExit(void*) {
@@ -53,11 +54,15 @@ void AtExit(void*) {
 // arm(onWake: () => void, runtimeIgnored: number[]): void
 Napi::Value Arm(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (async_open) return Fail(env, "arm", EBUSY);
+  if (async != nullptr) return Fail(env, "arm", EBUSY);
   uv_loop_t* loop = nullptr;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) return Fail(env, "event loop", EINVAL);
-  if (uv_async_init(loop, &async, OnAsync) != 0) return Fail(env, "uv_async_init", EMFILE);
-  async_open = true;
+  async = new uv_async_t;
+  if (uv_async_init(loop, async, OnAsync) != 0) {
+    delete async;
+    async = nullptr;
+    return Fail(env, "uv_async_init", EMFILE);
+  }
   main_env = env;
   on_wake = Napi::Persistent(info[0].As<Napi::Function>());
   uint64_t ignored = 0;
