@@ -20,7 +20,7 @@ struct lg_state {
   lg_wake_fn wake;
   void *wake_arg;
   uint64_t runtime_ignored;
-  bool armed, configured, spawned, was_subreaper;
+  bool armed, configured, spawned, made_subreaper;
 
   struct sigaction saved[LG_NSIG];
   bool replaced[LG_NSIG];

@@ -36,22 +36,34 @@ static void main_changed(pid_t pid, int status) {
   lg_wake();
 }
 
+/* COMMAND, and not an orphan that was given its number after it had ended. */
+static bool is_main(pid_t pid) { return pid == atomic_load(&lg.child) && !atomic_load(&lg.ended); }
+
+/* The next change of a child, 0 when none is due. With a description wanted,
+ * look first (afterwards /proc knows nothing of it) and then wait for that very
+ * pid: another one may have become due in between. */
+static pid_t next_change(int *status, struct lg_stat *about) {
+  if (!lg.config.report_reaped) return waitpid(-1, status, WNOHANG | WUNTRACED | WCONTINUED);
+  siginfo_t info;
+  info.si_pid = 0;
+  if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+    if (!is_main(info.si_pid)) lg_read_stat(info.si_pid, about);
+    return waitpid(info.si_pid, status, WNOHANG);
+  }
+  info.si_pid = 0;
+  if (waitid(P_ALL, 0, &info, WSTOPPED | WCONTINUED | WNOHANG) != 0 || info.si_pid == 0) return 0;
+  *status = info.si_code == CLD_CONTINUED ? 0xffff : info.si_status << 8 | 0x7f;
+  return info.si_pid;
+}
+
 static void reap_all(void) {
   bool any = false;
   for (;;) {
     struct lg_stat about = {0};
     int status;
-    if (lg.config.report_reaped) {
-      /* Look before the wait: afterwards /proc knows nothing of it. */
-      siginfo_t info;
-      info.si_pid = 0;
-      if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0 &&
-          info.si_pid != atomic_load(&lg.child))
-        lg_read_stat(info.si_pid, &about);
-    }
-    pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED);
+    pid_t pid = next_change(&status, &about);
     if (pid <= 0) break; /* 0: none is due; ECHILD: there is none */
-    if (pid == atomic_load(&lg.child)) {
+    if (is_main(pid)) {
       main_changed(pid, status);
       continue;
     }

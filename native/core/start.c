@@ -29,7 +29,10 @@ static int take(int sig) {
     action.sa_sigaction = lg_on_signal;
     sigfillset(&action.sa_mask);
   }
-  if (sigaction(sig, &action, NULL) != 0) return -errno;
+  if (sigaction(sig, &action, NULL) != 0) {
+    /* Emulators (valgrind, qemu-user) keep a real-time signal to themselves. */
+    return errno == EINVAL && sig >= 34 ? 0 : -errno;
+  }
   lg.replaced[sig] = true;
   return 0;
 }
@@ -90,11 +93,11 @@ int lg_configure(const struct lg_config *config, const char **failed) {
   if (config->subreaper) {
     int was = 0;
     prctl(PR_GET_CHILD_SUBREAPER, &was);
-    lg.was_subreaper = was != 0;
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
       *failed = "prctl(PR_SET_CHILD_SUBREAPER)";
       return -errno;
     }
+    if (was == 0) lg.made_subreaper = true; /* stays so through a second call */
   }
   if (config->parent_death_signal != 0 &&
       prctl(PR_SET_PDEATHSIG, config->parent_death_signal) != 0) {
@@ -145,8 +148,8 @@ void lg_disarm(void) {
     if (lg.replaced[sig]) sigaction(sig, &lg.saved[sig], NULL);
   sigprocmask(SIG_SETMASK, &lg.saved_mask, NULL);
   lg_tty_take_back();
-  if (lg.configured && lg.config.subreaper && !lg.was_subreaper)
-    prctl(PR_SET_CHILD_SUBREAPER, 0);
+  if (lg.made_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 0);
+  lg.made_subreaper = false;
   if (lg.configured && lg.config.parent_death_signal != 0) prctl(PR_SET_PDEATHSIG, 0);
   int pidfd = atomic_exchange(&lg.pidfd, -1);
   if (pidfd >= 0) close(pidfd);
