@@ -48,7 +48,10 @@ static pid_t next_change(int *status, struct lg_stat *about) {
   info.si_pid = 0;
   if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
     if (!is_main(info.si_pid)) lg_read_stat(info.si_pid, about);
-    return waitpid(info.si_pid, status, WNOHANG);
+    pid_t pid = waitpid(info.si_pid, status, WNOHANG);
+    if (pid > 0) return pid; /* else: other code of this process took it first */
+    memset(about, 0, sizeof *about);
+    return waitpid(-1, status, WNOHANG | WUNTRACED | WCONTINUED);
   }
   info.si_pid = 0;
   if (waitid(P_ALL, 0, &info, WSTOPPED | WCONTINUED | WNOHANG) != 0 || info.si_pid == 0) return 0;
