@@ -117,6 +117,7 @@ test('1,000 real-time signals in a row: not one is lost', async () => {
   const r = new Running(lychgate('--', fixture('report')));
   await r.see(/leader 0 0/);
   for (let i = 0; i < 1000; i++) r.kill(40);
+  await r.see(/(?:leader 40 0\n){1000}/);
   r.kill(RTMAX);
   expect(lines('leader', (await r.ended).stdout).filter((n) => n === 40)).toHaveLength(1000);
 });

@@ -360,7 +360,7 @@ it('writes its own messages from the background of a terminal with tostop', asyn
 });
 
 it('hang-up of the terminal ends COMMAND', async () => {
-  const t = terminal(lychgate('--', 'sh', '-c', 'echo up; exec cat'));
+  const t = terminal(lychgate('--', 'sh', '-c', 'echo up; exec sleep 1000'));
   await t.see(/up\r\n/);
   t.hangUp();
   expect(await t.exit()).toBe(129);
