@@ -34,24 +34,16 @@ describe('--grace', () => {
   });
 
   test('is off by default: a slow COMMAND is not killed', async () => {
-    const r = new Running(
-      lychgate(
-        '--',
-        'sh',
-        '-c',
-        'trap "read x; exit 6" TERM; echo ready; while :; do read y; done',
-      ),
-    );
+    const script = 'trap "sleep 0.5; exit 6" TERM; echo ready; while :; do sleep 0.1; done';
+    const r = new Running(lychgate('--', 'sh', '-c', script));
     await r.see(/ready/);
     r.kill('SIGTERM');
-    r.child.stdin?.write('a\nb\nc\n');
     expect((await r.ended).code).toBe(6);
   });
 
   test('does not run when COMMAND obeys', async () => {
-    const r = new Running(lychgate('--grace', '60', '--', 'sleep', '1000'));
-    r.child.stdin?.end();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const r = new Running(lychgate('--grace', '60', '--', 'sh', '-c', 'echo up; exec sleep 1000'));
+    await r.see(/up/);
     r.kill('SIGTERM');
     expect(await r.ended).toMatchObject({ code: 143, stderr: '' });
   });
