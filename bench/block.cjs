@@ -1,6 +1,10 @@
-/* Preloaded into Lychgate: its JavaScript is busy for 2 s again and again. */
-setTimeout(function busy() {
+/* Preloaded into Lychgate: for 2 s, again and again, its JavaScript does nothing but
+ * wait (BENCH_BLOCK=wait, as in any *Sync call) or compute (BENCH_BLOCK=busy). */
+const never = new Int32Array(new SharedArrayBuffer(4));
+const busy = process.env.BENCH_BLOCK === 'busy';
+setTimeout(function block() {
   const until = Date.now() + 2000;
-  while (Date.now() < until);
-  setTimeout(busy, 1);
+  if (busy) while (Date.now() < until);
+  else Atomics.wait(never, 0, 0, 2000);
+  setTimeout(block, 1);
 }, 30);

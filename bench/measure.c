@@ -1,10 +1,14 @@
-/* measure MODE COUNT: run as COMMAND below an init that is PID 1, by main.mjs.
+/* measure MODE COUNT [INIT-CPU]: run as COMMAND below an init that is PID 1, by main.ts.
  *   orphans   COUNT double forks at full speed; prints orphans per second
  *   latency   COUNT orphans one by one; from exit (pidfd readable) until the
  *             init has reaped it (ESRCH); prints p50 and p99 in us
  *   forward   COUNT signals to the init, each waited for; p50 and p99 in us
  *   clock     prints CLOCK_MONOTONIC in us at once
- * Each prints one JSON object; any failure is a non-zero exit. */
+ * Each prints one JSON object; any failure is a non-zero exit.
+ *
+ * INIT-CPU pins every thread of the init there and us to CPU 0. Where the two
+ * sit is the scheduler's choice at start and decides more than the init does:
+ * waking another CPU of a virtual machine costs several times the whole path. */
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -36,6 +40,27 @@ static int processes(void) {
 static int compare(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return x < y ? -1 : x > y;
+}
+
+static void pin(pid_t thread, int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  if (sched_setaffinity(thread, sizeof set, &set) != 0) {
+    perror("sched_setaffinity");
+    exit(89);
+  }
+}
+
+static void place(int init_cpu) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/task", getppid());
+  DIR *dir = opendir(path);
+  if (dir == NULL) exit(88);
+  for (struct dirent *e; (e = readdir(dir)) != NULL;)
+    if (e->d_name[0] != '.') pin(atoi(e->d_name), init_cpu);
+  closedir(dir);
+  pin(0, 0);
 }
 
 static void quantiles(double *us, long n) {
@@ -80,8 +105,7 @@ static void latency(long count, double *us) {
     if (pidfd < 0) exit(98);
     close(hold[1]); /* now it ends */
     struct pollfd wait_for = {.fd = pidfd, .events = POLLIN};
-    for (int n; (n = poll(&wait_for, 1, 0)) != 1;) /* awake: a sleeper would come too late */
-      if (n < 0) exit(99);
+    if (poll(&wait_for, 1, -1) != 1) exit(99);
     double ended = now();
     while (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0) {
     }
@@ -110,10 +134,11 @@ static void forward(long count, double *us) {
 
 int main(int argc, char **argv) {
   double at = now();
-  if (argc != 3) return 2;
+  if (argc < 3 || argc > 4) return 2;
   long count = atol(argv[2]);
   double *us = calloc((size_t)count + 1, sizeof *us);
   if (us == NULL) return 3;
+  if (argc == 4) place(atoi(argv[3]));
   if (strcmp(argv[1], "clock") == 0) printf("{\"at\":%.1f}\n", at);
   else if (strcmp(argv[1], "orphans") == 0) orphans(count);
   else if (strcmp(argv[1], "latency") == 0) latency(count, us);

@@ -184,7 +184,6 @@ Napi::Value Stats(const Napi::CallbackInfo& info) {
   o.Set("ended", s.ended);
   o.Set("status", s.status);
   o.Set("stopped", s.stopped);
-  o.Set("graceLeftMs", static_cast<double>(s.grace_left_ns) / 1e6);
   return o;
 }
 

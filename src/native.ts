@@ -59,8 +59,6 @@ export interface CoreStats {
   /** As waitpid(2) gives it; valid when ended. */
   status: number;
   stopped: boolean;
-  /** Until the KILL; 0 = no grace time is running. */
-  graceLeftMs: number;
 }
 
 /** Functions that return a number return an errno, 0 = done. */

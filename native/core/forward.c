@@ -81,37 +81,39 @@ int lg_kill_child(void) {
 
 static void deliver(int sig, const siginfo_t *from) {
   int sent = lg.config.signal_map[sig];
-  struct lg_event event = {
-      .kind = LG_EV_FORWARDED,
-      .pid = atomic_load(&lg.child),
-      .signal = sig,
-      .sent = sent,
-      .sender = from->si_code <= 0 ? from->si_pid : 0,
-      .time_ns = (uint64_t)lg_now(CLOCK_BOOTTIME)};
+  pid_t child = atomic_load(&lg.child);
+  uint32_t kind = LG_EV_FORWARDED;
+  int error = 0;
   if (atomic_load(&lg.ended)) {
-    event.kind = LG_EV_LATE;
+    kind = LG_EV_LATE;
   } else if (sent == 0) {
-    event.kind = LG_EV_DROPPED;
+    kind = LG_EV_DROPPED;
   } else {
     if (sig == SIGCONT && atomic_exchange(&lg.suspended, false)) {
       /* fg or bg of the shell above: the job is COMMAND's whole group. */
-      if (lg_tty_ours()) lg_tty_give(event.pid);
-      kill(-event.pid, SIGCONT);
+      if (lg_tty_ours()) lg_tty_give(child);
+      kill(-child, SIGCONT);
     }
-    event.error = send_to_child(sent, from);
+    error = send_to_child(sent, from); /* first of all: somebody waits for it */
     /* A stopped process dies of TERM only after it was continued. */
     if (sent == SIGTERM && atomic_load(&lg.stopped)) send_to_child(SIGCONT, NULL);
-    if (event.error == 0) {
+    if (error == 0) {
       atomic_fetch_add_explicit(&lg.forwarded, 1, memory_order_relaxed);
       if (lg.config.grace_ns > 0 && (asks_to_end(sig) || asks_to_end(sent)) &&
           atomic_load(&lg.grace_at) == 0)
         lg_timer_set(lg.grace_timer, &lg.grace_at, lg.config.grace_ns);
     }
   }
-  if (lg.config.report_forwarded || event.kind == LG_EV_LATE || event.error != 0) {
-    lg_push(&event);
-    lg_wake();
-  }
+  if (!lg.config.report_forwarded && kind != LG_EV_LATE && error == 0) return;
+  struct lg_event event = {.kind = kind,
+                           .pid = child,
+                           .signal = sig,
+                           .sent = sent,
+                           .error = error,
+                           .sender = from->si_code <= 0 ? from->si_pid : 0,
+                           .time_ns = (uint64_t)lg_now(CLOCK_BOOTTIME)};
+  lg_push(&event);
+  lg_wake();
 }
 
 void lg_flush_early(void) {

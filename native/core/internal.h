@@ -21,6 +21,7 @@ struct lg_state {
   void *wake_arg;
   uint64_t runtime_ignored;
   bool armed, configured, spawned, made_subreaper;
+  int saved_death_signal; /* -1 = not changed by us */
 
   struct sigaction saved[LG_NSIG];
   bool replaced[LG_NSIG];

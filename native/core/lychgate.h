@@ -91,7 +91,6 @@ struct lg_stats_out {
   bool ended;
   int status;               /* valid when ended                              */
   bool stopped;
-  int64_t grace_left_ns;    /* until the KILL; 0 = no grace time is running  */
 };
 
 /* Must be async-signal-safe: it is called from the handlers. */

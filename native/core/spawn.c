@@ -171,7 +171,8 @@ void lg_spawn(const struct lg_spawn_request *asked, struct lg_spawned *out) {
   struct lg_spawn_request what = *asked;
   char listen_pid[32];
   struct job job = {.what = &what, .out = out};
-  char **original = what.envp != NULL ? (char **)what.envp : environ;
+  static char *nothing[] = {NULL}; /* clearenv(3) leaves environ NULL */
+  char **original = what.envp != NULL ? (char **)what.envp : environ != NULL ? environ : nothing;
   char **envp = for_child(original, &job.listen_pid, listen_pid);
   what.envp = envp;
   job.path = find_path(envp);
@@ -179,7 +180,7 @@ void lg_spawn(const struct lg_spawn_request *asked, struct lg_spawned *out) {
 
   size_t argc = 0;
   while (what.argv[argc] != NULL) argc++;
-  job.shell_argv = malloc((argc + 2) * sizeof *job.shell_argv);
+  job.shell_argv = calloc(argc + 3, sizeof *job.shell_argv);
   if (job.shell_argv == NULL || !lg.configured || lg.spawned) {
     out->step = "clone";
     out->error = job.shell_argv == NULL ? ENOMEM : EINVAL;

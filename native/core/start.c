@@ -9,7 +9,7 @@
 
 #include "internal.h"
 
-struct lg_state lg = {.tty = -1, .pidfd = -1, .grace_timer = -1, .exit_timer = -1};
+struct lg_state lg = {.tty = -1, .pidfd = -1, .saved_death_signal = -1, .grace_timer = -1, .exit_timer = -1};
 
 void lg_wake(void) {
   if (lg.wake != NULL) lg.wake(lg.wake_arg);
@@ -99,10 +99,14 @@ int lg_configure(const struct lg_config *config, const char **failed) {
     }
     if (was == 0) lg.made_subreaper = true; /* stays so through a second call */
   }
-  if (config->parent_death_signal != 0 &&
-      prctl(PR_SET_PDEATHSIG, config->parent_death_signal) != 0) {
-    *failed = "prctl(PR_SET_PDEATHSIG)";
-    return -errno;
+  if (config->parent_death_signal != 0) {
+    int was = 0;
+    prctl(PR_GET_PDEATHSIG, &was);
+    if (prctl(PR_SET_PDEATHSIG, config->parent_death_signal) != 0) {
+      *failed = "prctl(PR_SET_PDEATHSIG)";
+      return -errno;
+    }
+    if (lg.saved_death_signal < 0) lg.saved_death_signal = was;
   }
   if (lg.tty < 0) lg_tty_open();
   lg.configured = true;
@@ -110,8 +114,6 @@ int lg_configure(const struct lg_config *config, const char **failed) {
 }
 
 void lg_stats(struct lg_stats_out *out) {
-  int64_t at = atomic_load(&lg.grace_at);
-  int64_t left = at == 0 ? 0 : at - lg_now(CLOCK_MONOTONIC);
   out->reaped = atomic_load(&lg.reaped);
   out->forwarded = atomic_load(&lg.forwarded);
   out->dropped_events = lg_ring_dropped();
@@ -120,7 +122,6 @@ void lg_stats(struct lg_stats_out *out) {
   out->ended = atomic_load(&lg.ended);
   out->status = atomic_load(&lg.status);
   out->stopped = atomic_load(&lg.stopped);
-  out->grace_left_ns = at != 0 && left <= 0 ? 1 : left;
 }
 
 void lg_wake_on_reap(bool on) { atomic_store(&lg.wake_on_reap, on); }
@@ -150,7 +151,8 @@ void lg_disarm(void) {
   lg_tty_take_back();
   if (lg.made_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 0);
   lg.made_subreaper = false;
-  if (lg.configured && lg.config.parent_death_signal != 0) prctl(PR_SET_PDEATHSIG, 0);
+  if (lg.saved_death_signal >= 0) prctl(PR_SET_PDEATHSIG, lg.saved_death_signal);
+  lg.saved_death_signal = -1;
   int pidfd = atomic_exchange(&lg.pidfd, -1);
   if (pidfd >= 0) close(pidfd);
   if (lg.tty >= 0) close(lg.tty);

@@ -4,7 +4,7 @@
  */
 import { type Core, type CoreEvent, EventKind, readEvents } from '../native';
 import { sig, signalName } from '../signals';
-import { decodeStatus, describeEnding, type Ending } from './ending';
+import { decodeStatus, describeEnding, type Ending, plainExitCode } from './ending';
 import type { Log } from './log';
 import { exitMap, type InitOptions, signalMap } from './options';
 import { createOthers, type Others } from './others';
@@ -161,7 +161,6 @@ export class Supervisor {
 
   #handle(event: CoreEvent): void {
     const { pid } = event;
-    const signal = signalName(event.signal);
     switch (event.kind) {
       case EventKind.Reaped:
         this.#reaped(event);
@@ -178,8 +177,8 @@ export class Supervisor {
       case EventKind.Dropped:
         this.#tell(
           'info',
-          { type: 'dropped', signal },
-          () => `dropped ${signal}, as --rewrite asks`,
+          { type: 'dropped', signal: signalName(event.signal) },
+          () => `dropped ${signalName(event.signal)}, as --rewrite asks`,
         );
         break;
       case EventKind.Late:
@@ -335,7 +334,7 @@ export class Supervisor {
     const stats = this.#core.stats();
     for (const event of readEvents(this.#core, this.#buffer)) this.#handle(event);
     const end = decodeStatus(stats.status);
-    const plain = end.code ?? 128 + (stats.status & 0x7f);
+    const plain = plainExitCode(stats.status);
     const exitCode = this.#request?.options.remapExit.get(plain) ?? plain;
     if (stats.droppedEvents > 0) {
       this.#log.write(

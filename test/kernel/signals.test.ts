@@ -162,9 +162,9 @@ describe('signals that come before COMMAND runs', () => {
     ['to the child', []],
     ['to the group', ['-g']],
   ])('are kept and delivered %s', (_, options) => {
-    const node = lychgate(...options, '--', fixture('report'));
+    /* sleep: it blocks nothing, so TERM ends it wherever in its start it comes. */
+    const node = lychgate(...options, '--', 'sleep', '1000');
     node.splice(1, 0, early);
-    /* They wait, blocked by nobody, so TERM ends the child before its exec. */
     const r = run(node, { env: cleanEnv({ EARLY: '15' }) });
     expect(r).toMatchObject({ code: 143, stderr: '' });
   });

@@ -1,0 +1,204 @@
+/**
+ * Lychgate beside tini, dumb-init and catatonit, in one run, in turn: what drifts
+ * on the machine drifts for all. Medians over the rounds; ratios against tini.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import {
+  BUILD,
+  CLI,
+  installed,
+  median,
+  numbers,
+  print,
+  quick,
+  ROOT,
+  running,
+  SPACE,
+  save,
+} from './support';
+
+const measure = join(BUILD, 'measure');
+const rounds = quick ? 1 : 5;
+const latencyRounds = quick ? 1 : 15; /* short, and they scatter more */
+const orphans = quick ? 2000 : 20000;
+const samples = quick ? 300 : 2000;
+const idleMs = quick ? 5000 : 60000;
+
+interface Init {
+  name: string;
+  argv: readonly string[];
+  env?: NodeJS.ProcessEnv;
+  /** A process that computes beside it: what a busy JavaScript takes, taken from a peer too. */
+  besideBusy?: true;
+  /** Measured for start, memory and wake-ups too. */
+  whole?: true;
+}
+
+const blocked = [process.execPath, `--require=${join(ROOT, 'bench', 'block.cjs')}`, CLI, '--'];
+const all: readonly Init[] = [
+  { name: 'lychgate', argv: [process.execPath, CLI, '--'], whole: true },
+  { name: 'lychgate, JS blocked', argv: blocked, env: { BENCH_BLOCK: 'wait' } },
+  { name: 'lychgate, JS computing', argv: blocked, env: { BENCH_BLOCK: 'busy' } },
+  { name: 'tini', argv: ['tini', '-s', '--'], whole: true },
+  { name: 'tini, a busy process beside', argv: ['tini', '-s', '--'], besideBusy: true },
+  { name: 'dumb-init', argv: ['dumb-init', '--'], whole: true },
+  { name: 'catatonit', argv: ['catatonit', '--'], whole: true },
+];
+const inits = all.filter((i) => installed(i.argv[0] ?? ''));
+const whole = inits.filter((i) => i.whole);
+
+type Figures = Record<string, number>;
+type Table = Map<string, Figures>;
+
+function measureOnce(init: Init, words: readonly string[]): Figures {
+  const busy = init.besideBusy ? spawn(process.execPath, ['-e', 'for(;;);']) : undefined;
+  if (busy) running.add(busy);
+  try {
+    return numbers([...SPACE, ...init.argv, measure, ...words], init.env);
+  } finally {
+    busy?.kill('SIGKILL');
+    if (busy) running.delete(busy);
+  }
+}
+
+/** MODE in every init, in turn, round after round. */
+function inTurn(words: readonly string[], which = inits, rounds = latencyRounds): Table {
+  const seen = new Map(which.map((i) => [i.name, [] as Figures[]]));
+  for (let round = 0; round < rounds; round++) {
+    for (const init of which) seen.get(init.name)?.push(measureOnce(init, words));
+  }
+  return new Map([...seen].map(([name, list]) => [name, medians(list)]));
+}
+
+function medians(list: readonly Figures[]): Figures {
+  const keys = Object.keys(list[0] ?? {});
+  return Object.fromEntries(keys.map((k) => [k, median(list.map((f) => f[k] ?? Number.NaN))]));
+}
+
+/** From just before the init is started until COMMAND's first line, ms. */
+function startTimes(): Table {
+  const seen = new Map(whole.map((i) => [i.name, [] as number[]]));
+  for (let round = 0; round < rounds * 4; round++) {
+    for (const { name, argv } of whole) {
+      const before = Number(process.hrtime.bigint()) / 1e3;
+      const { at = Number.NaN } = numbers([...argv, measure, 'clock', '1']);
+      seen.get(name)?.push((at - before) / 1e3);
+    }
+  }
+  return new Map([...seen].map(([name, list]) => [name, { ms: median(list) }]));
+}
+
+/** Of an init over a COMMAND that waits: memory, and how often any thread ran. */
+async function idle(): Promise<Table> {
+  const started = whole.map(({ name, argv: [file = '', ...rest] }) => {
+    const child = spawn(file, [...rest, 'cat'], { stdio: ['pipe', 'ignore', 'inherit'] });
+    running.add(child);
+    return [name, child] as const;
+  });
+  await wait(2000); /* what a runtime still does after its start is not idling */
+  const before = started.map(([, child]) => switches(child));
+  await wait(idleMs);
+  const after = started.map(([, child]) => switches(child));
+  const result: Table = new Map();
+  for (const [i, [name, child]] of started.entries()) {
+    const rollup = readFileSync(`/proc/${child.pid}/smaps_rollup`, 'utf8');
+    const kB = (key: string) => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(rollup)?.[1]);
+    result.set(name, {
+      residentKb: kB('Rss'),
+      privateKb: kB('Private_Clean') + kB('Private_Dirty'),
+      wakeupsPerMinute: (((after[i] ?? 0) - (before[i] ?? 0)) * 60000) / idleMs,
+    });
+    child.stdin.end();
+    await new Promise((done) => child.once('exit', done));
+    running.delete(child);
+  }
+  return result;
+}
+
+function switches({ pid }: ChildProcess): number {
+  let sum = 0;
+  for (const tid of readdirSync(`/proc/${pid}/task`)) {
+    const status = readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8');
+    for (const m of status.matchAll(/ctxt_switches:\s+(\d+)/g)) sum += Number(m[1]);
+  }
+  return sum;
+}
+
+/* Apart: the init on one CPU, COMMAND on another. Together: both on one, which a
+ * computing JavaScript would simply occupy: nothing of the init is measured then. */
+const apart = cpus().length > 1 ? '1' : '0';
+const calm = inits.filter((i) => i.env?.BENCH_BLOCK !== 'busy' && !i.besideBusy);
+const throughput = inTurn(['orphans', String(orphans)], inits, rounds);
+const reapApart = inTurn(['latency', String(samples), apart]);
+const reapTogether = inTurn(['latency', String(samples), '0'], calm);
+const forwardApart = inTurn(['forward', String(samples), apart]);
+const forwardTogether = inTurn(['forward', String(samples), '0'], calm);
+const start = startTimes();
+const rest = await idle();
+
+const pair = (f: Figures | undefined) => (f ? `${f.p50?.toFixed(1)} / ${f.p99?.toFixed(0)}` : '-');
+const figure = (value: number | undefined, digits = 0) => value?.toFixed(digits) ?? '-';
+print(
+  [
+    '',
+    'orphans/s',
+    'reap',
+    'reap, 1 CPU',
+    'forward',
+    'forward, 1 CPU',
+    'start ms',
+    'resident kB',
+    'private kB',
+    'wake-ups/min',
+  ],
+  inits.map(({ name }) => [
+    name,
+    figure(throughput.get(name)?.perSecond),
+    pair(reapApart.get(name)),
+    pair(reapTogether.get(name)),
+    pair(forwardApart.get(name)),
+    pair(forwardTogether.get(name)),
+    figure(start.get(name)?.ms, 1),
+    figure(rest.get(name)?.residentKb),
+    figure(rest.get(name)?.privateKb),
+    figure(rest.get(name)?.wakeupsPerMinute),
+  ]),
+);
+console.log('latencies: p50 / p99 in us');
+for (const { name } of all) {
+  if (!inits.some((i) => i.name === name)) console.log(`${name}: not installed`);
+}
+
+/** The ratios we hold ourselves to. */
+function judge(name: string, peer: string): void {
+  const ratio = (table: Table, key: string) =>
+    (table.get(name)?.[key] ?? Number.NaN) / (table.get(peer)?.[key] ?? Number.NaN);
+  const verdict = (ok: boolean) => (ok ? 'ok' : 'MISSED');
+  const t = ratio(throughput, 'perSecond');
+  const l = ratio(reapApart, 'p50');
+  console.log(
+    `${name} / ${peer}: throughput ${t.toFixed(2)} (at least 0.95: ${verdict(t >= 0.95)}), ` +
+      `reap p50 ${l.toFixed(2)} (at most 1.15: ${verdict(l <= 1.15)})`,
+  );
+}
+judge('lychgate', 'tini');
+judge('lychgate, JS blocked', 'tini');
+judge('lychgate, JS computing', 'tini, a busy process beside');
+const object = (table: Table) => Object.fromEntries(table);
+save('init', {
+  rounds,
+  latencyRounds,
+  orphans,
+  samples,
+  throughput: object(throughput),
+  reapApart: object(reapApart),
+  reapTogether: object(reapTogether),
+  forwardApart: object(forwardApart),
+  forwardTogether: object(forwardTogether),
+  start: object(start),
+  idle: object(rest),
+});
