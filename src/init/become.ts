@@ -26,6 +26,8 @@ export interface BecomeInitOptions {
   drain?: number;
   /** Soft limit of open files for the command. */
   nofile?: number;
+  /** Look so often whether this container stood frozen. Default: not at all. */
+  watchFreezer?: number;
   /** 0 errors, 1 warnings (default), 2 info, 3 debug; to standard error. */
   verbosity?: number;
   logFormat?: LogFormat;
@@ -124,6 +126,7 @@ function normalise(options: BecomeInitOptions): InitOptions {
     grace: options.grace,
     drain: options.drain,
     nofile: options.nofile,
+    'watch-freezer': options.watchFreezer,
     verbose: options.verbosity,
     'log-format': options.logFormat,
   });

@@ -81,6 +81,12 @@ export const FLAGS = {
     env: 'LYCHGATE_NOFILE',
     help: 'soft limit of open files for COMMAND (Node raised the inherited one)',
   },
+  'watch-freezer': {
+    kind: 'value',
+    value: 'SECONDS',
+    env: 'LYCHGATE_WATCH_FREEZER',
+    help: 'look so often whether we stood frozen meanwhile, and say so (wakes us up)',
+  },
   'log-format': {
     kind: 'value',
     value: 'text|json',

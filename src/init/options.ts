@@ -25,6 +25,8 @@ export interface InitOptions {
   drainMs: number;
   /** Soft RLIMIT_NOFILE for COMMAND, -1 = leave. */
   nofile: number;
+  /** How often to look whether we were frozen; 0 = off */
+  watchFreezerMs: number;
   /** 0 errors, 1 warnings, 2 info, 3 debug */
   verbosity: number;
   logFormat: LogFormat;
@@ -40,6 +42,7 @@ export const DEFAULTS: InitOptions = {
   graceMs: 0,
   drainMs: 0,
   nofile: -1,
+  watchFreezerMs: 0,
   verbosity: 1,
   logFormat: 'text',
 };
@@ -178,6 +181,7 @@ function interpret(given: ReadonlyMap<FlagName, Given>): InitOptions {
     graceMs: read('grace', DEFAULTS.graceMs, toMilliseconds),
     drainMs: read('drain', DEFAULTS.drainMs, toMilliseconds),
     nofile: read('nofile', DEFAULTS.nofile, toFileCount),
+    watchFreezerMs: read('watch-freezer', DEFAULTS.watchFreezerMs, toMilliseconds),
     verbosity: toVerbosity(given.get('verbose')),
     logFormat: read('log-format', DEFAULTS.logFormat, toLogFormat),
   };

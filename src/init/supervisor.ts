@@ -19,6 +19,8 @@ export type InitEvent =
   | { type: 'stopped'; pid: number; signal: string }
   | { type: 'continued'; pid: number }
   | { type: 'grace-over'; pid: number }
+  /** confirmed: by the kernel's own count, not by the clock alone */
+  | { type: 'was-frozen'; seconds: number; confirmed: boolean }
   | { type: 'drain'; processes: number }
   | { type: 'drain-killed'; processes: readonly { pid: number; comm: string }[] }
   | ({ type: 'ended'; pid: number; exitCode: number; reaped: number } & Ending);
@@ -96,6 +98,8 @@ export class Supervisor {
     });
     this.#sayRole(self, subreaper);
 
+    const { watchFreezerMs: every } = options;
+    const unwatch = every > 0 ? await this.#watchFreezer(every) : () => {};
     const made = this.#core.spawn({
       argv: request.argv,
       env: request.env,
@@ -104,6 +108,7 @@ export class Supervisor {
     });
     const error = made.step === null ? null : explainSpawnError(request.argv, made, options.nofile);
     if (made.pid === 0) {
+      unwatch();
       this.#log.write('error', 'not-started', error ?? 'unknown', { errno: made.errno });
       return { pid: 0, code: null, signal: null, exitCode: 126, reaped: 0, error };
     }
@@ -119,10 +124,27 @@ export class Supervisor {
     }
 
     await this.#until(() => this.#core.stats().ended, Number.POSITIVE_INFINITY);
+    unwatch();
     const allowed = options.drainMs + options.graceMs + KILL_WAIT_MS + 5000;
     this.#core.setExitDeadline(request.exitDeadlineMs > 0 ? allowed : 0);
     if (options.drainMs > 0) await this.#drain(options.drainMs);
     return this.#end(error);
+  }
+
+  /** Loaded when asked for: it costs a wake-up each time. */
+  async #watchFreezer(ms: number): Promise<() => void> {
+    const { watchFreezer } = await import('./frozen');
+    return watchFreezer(ms, (gap) => {
+      if (gap.cause !== 'frozen') {
+        this.#log.write('info', 'stood-still', gap.text, {
+          seconds: gap.seconds,
+          cause: gap.cause,
+        });
+        return;
+      }
+      const { seconds, confirmed } = gap;
+      this.#tell('warn', { type: 'was-frozen', seconds, confirmed }, () => gap.text);
+    });
   }
 
   #name(): string {
