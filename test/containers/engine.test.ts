@@ -50,8 +50,14 @@ for (const cgroup of VERSIONS) {
     });
 
     test('leaves nothing behind, a frozen container least of all', async () => {
-      const id = engine.ask('run', '-d', '--network=none', 'busybox:local', 'sleep', '1000');
+      const run = () => engine.ask('run', '-d', '--network=none', 'busybox:local', 'sleep', '1000');
+      const id = run();
       engine.ask('pause', id);
+      const inner = `${engine.cgroupOf(run())}/inner`; // where docker does not look
+      const pid = engine.pidOf(engine.ask('ps', '-ql'));
+      const freeze = cgroup === 1 ? 'echo FROZEN >freezer.state' : 'echo 1 >cgroup.freeze';
+      const script = `mkdir ${inner} && cd ${inner} && echo ${pid} >cgroup.procs && ${freeze}`;
+      expect(engine.exec(['sh', '-c', script])).toMatchObject({ code: 0 });
       const alive = since(before);
       expect(alive.cgroups.join()).toContain(id);
       expect(alive.processes.join()).toContain('(dockerd)');

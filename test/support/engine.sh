@@ -7,6 +7,37 @@
 set -euo pipefail
 version=$1
 
+thaw() { # what freezes any process of ours, at every level
+  local file line path root
+  for file in /proc/[0-9]*/cgroup; do
+    while read -r line; do
+      case $line in *:freezer:/?* | 0::/?*) path=${line#*:*:} ;; *) continue ;; esac
+      while [ -n "$path" ]; do
+        for root in /sys/fs/cgroup /sys/fs/cgroup/{unified,freezer}; do
+          [ ! -e "$root$path/freezer.state" ] || echo THAWED >"$root$path/freezer.state"
+          [ ! -e "$root$path/cgroup.freeze" ] || echo 0 >"$root$path/cgroup.freeze"
+        done
+        path=${path%/*}
+      done
+    done <"$file" || true # it ended
+  done
+}
+
+finish() {
+  trap '' TERM
+  ls /var/lib/docker/containers >&4 2>/dev/null || true
+  # First nobody who could freeze again, then the frozen, who die only when thawed.
+  kill -KILL -1
+  thaw 2>/dev/null
+  exit "$1"
+}
+
+daemon() {
+  "$@" 3<&- 4>&- || true
+  echo "engine: $1 ended" >&2
+  kill -TERM 1
+}
+
 inside() { # PID 1 of the engine
   read -r host _ </proc/self/stat # /proc is still the host's
   mount -t proc proc /proc
@@ -18,28 +49,27 @@ inside() { # PID 1 of the engine
   fi
   printf 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n' >/run/containerd.toml
   exec 3<&0 4>&1 >&2 </dev/null
-  containerd --config /run/containerd.toml 3<&- 4>&- &
+  trap 'finish 1' TERM
+  daemon containerd --config /run/containerd.toml &
   # No firewall, no bridge, no raised OOM priority: none is needed, not all is allowed.
-  dockerd --containerd /run/containerd/containerd.sock --exec-opt native.cgroupdriver=cgroupfs \
-    --bridge=none --iptables=false --ip6tables=false --oom-score-adjust=0 3<&- 4>&- &
+  daemon dockerd --containerd /run/containerd/containerd.sock --bridge=none --iptables=false \
+    --ip6tables=false --exec-opt native.cgroupdriver=cgroupfs --oom-score-adjust=0 &
   echo "engine: pid $host" >&2
   read -r -u 3 _ || true # until the tests are over
-  ls /var/lib/docker/containers >&4 2>/dev/null || true
-  # First nobody who could freeze again, then the frozen, who die only when thawed.
-  kill -KILL -1
-  find /sys/fs/cgroup -path '*/docker/*' -name freezer.state -exec sh -c 'echo THAWED >"$1"' - {} \;
-  find /sys/fs/cgroup -path '*/docker/*' -name cgroup.freeze -exec sh -c 'echo 0 >"$1"' - {} \;
+  finish 0
 }
 
 if [ "${2-}" = inside ]; then
   inside
-  exit
 fi
-ids=$(unshare --mount --pid --fork bash "$0" "$version" inside)
+code=0
+ids=$(unshare --mount --pid --fork bash "$0" "$version" inside) || code=$?
 # Every process of it has ended. Only the cgroups are the host's.
+for id in $ids; do
+  # find complains when other cgroups vanish meanwhile
+  find /sys/fs/cgroup -depth -type d -path "*/$id*" -exec rmdir {} \; 2>/dev/null || true
+done
 for top in /sys/fs/cgroup/docker /sys/fs/cgroup/*/docker; do
-  for id in $ids; do
-    [ ! -d "$top/$id" ] || find "$top/$id" -depth -type d -exec rmdir {} \;
-  done
   [ ! -d "$top" ] || rmdir --ignore-fail-on-non-empty "$top" # another engine may use it
 done
+exit $code
