@@ -12,6 +12,15 @@ export default defineConfig({
       { extends: true, test: { ...shared, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       { extends: true, test: { ...shared, name: 'native', include: ['test/native/**/*.test.ts'] } },
       { extends: true, test: { ...shared, name: 'kernel', include: ['test/kernel/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          ...shared,
+          name: 'containers',
+          include: ['test/containers/**/*.test.ts'],
+          hookTimeout: 180_000,
+        },
+      },
     ],
   },
 });

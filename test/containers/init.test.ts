@@ -1,0 +1,113 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type CgroupVersion, type Engine, requireEngine, startEngine } from '../support/engine';
+
+const VERSIONS: CgroupVersion[] = [1, 2];
+/** Says what it is told, and goes on; `wait` lets the trap run at once. */
+const LISTENER = `trap 'echo usr1' USR1; trap 'echo term; exit 7' TERM; echo ready
+while :; do sleep 1000 & wait $!; done`;
+/** Kill, and wait until it is dead, reaped or not. */
+const KILL = `import os, select, signal, sys
+fd = os.pidfd_open(int(sys.argv[1])); signal.pidfd_send_signal(fd, 9); select.select([fd], [], [])`;
+
+for (const cgroup of VERSIONS) {
+  describe.runIf(requireEngine(cgroup))(`as the ENTRYPOINT, cgroup v${cgroup}`, () => {
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = await startEngine({ cgroup });
+      engine.importNode();
+      engine.importBusybox();
+    });
+    afterAll(() => engine?.stop());
+
+    const once = (...command: string[]) =>
+      engine.docker('run', '--rm', '--network=none', 'lychgate:local', ...command);
+    const start = (image: string, ...command: string[]) =>
+      engine.ask('run', '-d', '--network=none', image, ...command);
+    const logs = (id: string) => engine.start(['docker', 'logs', '-f', id]);
+
+    /** The processes of a container as /proc outside of it has them. */
+    const inside = (id: string) => {
+      const proc = engine.path('/proc');
+      const wanted = readlinkSync(`${proc}/${engine.pidOf(id)}/ns/pid`);
+      const found: { pid: string; state: string }[] = [];
+      for (const pid of readdirSync(proc).filter((name) => /^\d+$/.test(name))) {
+        try {
+          if (readlinkSync(`${proc}/${pid}/ns/pid`) !== wanted) continue;
+          const stat = readFileSync(`${proc}/${pid}/stat`, 'latin1');
+          found.push({ pid, state: stat.charAt(stat.lastIndexOf(')') + 2) });
+        } catch {
+          // It ended while we looked.
+        }
+      }
+      return found;
+    };
+
+    /** Leave an orphan with `docker exec`, then end it. */
+    const endOrphan = (id: string) => {
+      engine.ask('exec', id, 'sh', '-c', 'sleep 1234 </dev/null >/dev/null 2>&1 &');
+      const orphan = inside(id).find(
+        ({ pid }) => engine.read(`/proc/${pid}/cmdline`) === 'sleep\x001234\x00',
+      );
+      if (orphan === undefined) throw new Error('the orphan is not there');
+      expect(engine.exec(['python3', '-c', KILL, orphan.pid])).toMatchObject({ code: 0 });
+    };
+
+    test('it is PID 1 there, and the exit code is handed through', () => {
+      expect(once('sh', '-c', 'tr "\\0" " " </proc/1/cmdline').stdout).toContain('lychgate sh -c');
+      expect(once('sh', '-c', 'exit 42').code).toBe(42);
+      expect(once('sh', '-c', 'kill -9 $$').code).toBe(137);
+      expect(once('no-such-program').code).toBe(127);
+    });
+
+    test('docker stop: TERM reaches COMMAND, whose code it is', async () => {
+      const id = start('lychgate:local', 'sh', '-c', LISTENER);
+      const output = logs(id);
+      await output.see(/ready/);
+      const since = performance.now();
+      engine.ask('stop', '--time=60', id);
+      expect(performance.now() - since).toBeLessThan(20_000);
+      expect(engine.ask('wait', id)).toBe('7');
+      expect((await output.ended).stdout).toBe('ready\nterm\n');
+    });
+
+    test('docker stop: ends a COMMAND that would be deaf to TERM as PID 1', async () => {
+      const id = start('lychgate:local', 'sh', '-c', 'echo ready; exec sleep 1000');
+      const output = logs(id);
+      await output.see(/ready/); // what comes before Node has started is lost: PID 1
+      const since = performance.now();
+      engine.ask('stop', '--time=60', id);
+      expect(performance.now() - since).toBeLessThan(20_000);
+      expect(engine.ask('wait', id)).toBe('143');
+      await output.ended;
+    });
+
+    test('docker kill -s USR1 reaches COMMAND', async () => {
+      const id = start('lychgate:local', 'sh', '-c', LISTENER);
+      const output = logs(id);
+      await output.see(/ready/);
+      engine.ask('kill', '-s', 'USR1', id);
+      await output.see(/usr1/);
+      engine.ask('rm', '-f', id);
+      expect((await output.ended).stdout).toBe('ready\nusr1\n');
+    });
+
+    test('an orphan of docker exec stays a zombie without an init', () => {
+      const id = start('busybox:local', 'sleep', '1000');
+      endOrphan(id);
+      expect(inside(id).map((p) => p.state)).toContain('Z');
+      engine.ask('rm', '-f', id);
+    });
+
+    test('an orphan of docker exec is reaped', async () => {
+      const id = start('lychgate:local', '-w', 'sh', '-c', LISTENER);
+      const output = logs(id);
+      await output.see(/ready/);
+      for (let n = 0; n < 3; n++) endOrphan(id);
+      await output.see(/(?:reaped[\s\S]*){3}/, 'stderr');
+      expect(inside(id).filter((p) => p.state === 'Z')).toEqual([]);
+      engine.ask('rm', '-f', id);
+      await output.ended;
+    });
+  });
+}

@@ -1,0 +1,134 @@
+/** A real container engine of the test's own, for one cgroup version. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cleanEnv, NODE, type Outcome, ROOT, Running, run } from './init';
+
+export type CgroupVersion = 1 | 2;
+
+export const SCRIPT = join(__dirname, 'engine.sh');
+const IMAGE_SCRIPT = join(__dirname, 'image.sh');
+const PROGRAMS = ['dockerd', 'containerd', 'runc', 'docker', 'busybox', 'unshare', 'nsenter'];
+
+function whatIsMissing(cgroup: CgroupVersion): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root';
+  for (const name of PROGRAMS) {
+    if (run(['sh', '-c', `command -v ${name}`]).code !== 0) return `${name} is not installed`;
+  }
+  const v1 = / - cgroup \S+ \S*\bfreezer\b/.test(readFileSync('/proc/self/mountinfo', 'utf8'));
+  if (cgroup === 1 && !v1) return 'the host mounts no cgroup v1 freezer';
+  return undefined;
+}
+
+/** Whether an engine can run here; says SKIP and why not. For describe.runIf. */
+export function requireEngine(cgroup: CgroupVersion): boolean {
+  const why = whatIsMissing(cgroup);
+  if (why !== undefined) console.log(`SKIP container engine with cgroup v${cgroup}: ${why}`);
+  return why === undefined;
+}
+
+/** By this in their environment the daemons of this test process are told from others. */
+export const MARK = `ENGINE_OF_TEST=${process.pid}`;
+
+/** Without what would lead the client to another engine. */
+export function environment(): NodeJS.ProcessEnv {
+  const [name, value] = MARK.split('=') as [string, string];
+  const env = cleanEnv({ [name]: value });
+  for (const key of Object.keys(env)) if (key.startsWith('DOCKER_')) delete env[key];
+  return env;
+}
+
+/** Throws with what it said when it failed. */
+function succeed(what: string, outcome: Outcome): Outcome {
+  if (outcome.code === 0) return outcome;
+  throw new Error(`${what} failed (${outcome.code}): ${outcome.stderr}${outcome.stdout}`);
+}
+
+export class Engine {
+  readonly cgroup: CgroupVersion;
+  /** PID 1 of its PID namespace, as the host numbers it. */
+  readonly pid: number;
+  readonly #script: Running;
+
+  constructor(cgroup: CgroupVersion, pid: number, script: Running) {
+    this.cgroup = cgroup;
+    this.pid = pid;
+    this.#script = script;
+  }
+
+  /** argv that runs a command in its mount and PID namespaces; pids are the engine's there. */
+  argv(...command: readonly string[]): string[] {
+    return ['nsenter', `--target=${this.pid}`, '--mount', '--pid', '--', ...command];
+  }
+
+  exec(command: readonly string[]): Outcome {
+    return run(this.argv(...command), { env: environment() });
+  }
+
+  /** The same, running, its output to be awaited. */
+  start(command: readonly string[]): Running {
+    return new Running(this.argv(...command), { env: environment() });
+  }
+
+  docker(...args: readonly string[]): Outcome {
+    return this.exec(['docker', ...args]);
+  }
+
+  /** Standard output of a docker command that must succeed. */
+  ask(...args: readonly string[]): string {
+    return succeed(`docker ${args.join(' ')}`, this.docker(...args)).stdout.trim();
+  }
+
+  /** A file of its mount namespace, /proc and /sys as it sees them, for fs functions. */
+  path(file: string): string {
+    return `/proc/${this.pid}/root${file}`;
+  }
+
+  read(file: string): string {
+    return readFileSync(this.path(file), 'utf8').trim();
+  }
+
+  /** The pid of a container's init in the engine's PID namespace. */
+  pidOf(container: string): number {
+    return Number(this.ask('inspect', '--format', '{{.State.Pid}}', container));
+  }
+
+  /** Its directory in the freezer hierarchy (v1) or in the only one (v2), from /proc. */
+  cgroupOf(container: string): string {
+    const lines = this.read(`/proc/${this.pidOf(container)}/cgroup`).split('\n');
+    const start = this.cgroup === 1 ? /^\d+:freezer:/ : /^0::/;
+    const line = lines.find((l) => start.test(l));
+    if (line === undefined) throw new Error(`no such cgroup among ${lines.join(' ')}`);
+    const mount = this.cgroup === 1 ? '/sys/fs/cgroup/freezer' : '/sys/fs/cgroup';
+    return mount + line.replace(start, '');
+  }
+
+  /** An image of busybox with all its applets. */
+  importBusybox(tag = 'busybox:local'): string {
+    succeed('image.sh', this.exec(['bash', IMAGE_SCRIPT, tag, 'busybox']));
+    return tag;
+  }
+
+  /** An image of busybox, node and lychgate as built, with lychgate as the ENTRYPOINT. */
+  importNode(tag = 'lychgate:local'): string {
+    succeed('image.sh', this.exec(['bash', IMAGE_SCRIPT, tag, 'node', ROOT, NODE]));
+    return tag;
+  }
+
+  /** End all of it, frozen or not. Without it the end of the test process does the same. */
+  async stop(): Promise<void> {
+    this.#script.child.stdin?.end();
+    succeed('the end of the engine', await this.#script.ended);
+  }
+}
+
+export async function startEngine(options: { cgroup: CgroupVersion }): Promise<Engine> {
+  // A session of its own: an interrupt from the terminal is for the tests, and their
+  // end closes its input.
+  const argv = ['bash', SCRIPT, String(options.cgroup)];
+  const script = new Running(argv, { detached: true, env: environment() });
+  const said = await script.see(/^engine: pid (\d+)$/m, 'stderr');
+  await script.see(/API listen on /, 'stderr');
+  const engine = new Engine(options.cgroup, Number(said[1]), script);
+  engine.ask('version');
+  return engine;
+}

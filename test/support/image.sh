@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Who runs it: test/support/engine.ts, inside the engine's namespaces, where /run
+# is a tmpfs. Makes an image from what is installed, for there is no registry.
+# Usage: image.sh TAG busybox | image.sh TAG node ROOT NODE
+set -euo pipefail
+tag=$1 kind=$2
+tree=$(mktemp -d -p /run)
+trap 'rm -rf "$tree"' EXIT
+
+add_program() { # SOURCE TARGET, with the libraries it needs
+  install -D "$(readlink -f "$1")" "$tree$2"
+  { ldd "$1" 2>/dev/null || true; } | sed -n 's|^[^/]*\(/[^ ]*\).*|\1|p' | while read -r library; do
+    [ -e "$tree$library" ] || install -D "$(readlink -f "$library")" "$tree$library"
+  done
+}
+
+mkdir -p "$tree"/{proc,sys,dev,etc,tmp,root,usr/bin}
+chmod 1777 "$tree/tmp"
+echo 'root:x:0:0:root:/root:/bin/sh' >"$tree/etc/passwd"
+add_program "$(command -v busybox)" /bin/busybox
+for applet in $(busybox --list); do
+  [ "$applet" = busybox ] || ln -s /bin/busybox "$tree/bin/$applet"
+done
+ln -s /bin/env "$tree/usr/bin/env"
+change=()
+if [ "$kind" = node ]; then
+  root=$3 node=$4
+  add_program "$node" /usr/bin/node
+  add_program "$root/build/Release/lychgate.node" /opt/lychgate/build/Release/lychgate.node
+  install -D "$root/dist/cli.cjs" "$tree/opt/lychgate/dist/cli.cjs"
+  ln -s /opt/lychgate/dist/cli.cjs "$tree/usr/bin/lychgate"
+  change=(--change 'ENTRYPOINT ["lychgate"]')
+fi
+tar -C "$tree" -c . | docker import "${change[@]}" - "$tag"
