@@ -100,7 +100,9 @@ async function thawing(options: FreezerOptions): Promise<number> {
       ancestors: options.ancestors,
       ...(options.wait === null ? {} : { wait: options.wait }),
       onBefore(directory, owner) {
-        if (owner) {
+        if (owner?.paused === false) {
+          say(`${directory} belongs to ${owner.engine}, which does not know that it is frozen`);
+        } else if (owner) {
           say(`${directory} belongs to ${owner.engine}; its own command is: ${owner.thaw}`);
           say(`after a thaw behind its back: ${owner.afterRawThaw}`);
         }

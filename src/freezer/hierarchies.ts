@@ -11,6 +11,8 @@ export interface Hierarchy {
   /** The cgroup that is mounted there, `/` for the whole tree. */
   mountRoot: string;
   readOnly: boolean;
+  /** Of --root, '' for the running system. */
+  root: string;
 }
 
 /** A cgroup in one hierarchy. */
@@ -46,6 +48,7 @@ export function findHierarchies(root = ''): Hierarchy[] {
         version: v1 ? 1 : 2,
         mountPoint: root + m.mountPoint,
         mountRoot: m.root,
+        root,
         readOnly: m.options.includes('ro') || m.superOptions.includes('ro'),
       },
     ];

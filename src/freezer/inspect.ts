@@ -1,7 +1,7 @@
 /** The whole answer: who is frozen, by whom, since when, and what to do. */
 import { readFileSync, statSync } from 'node:fs';
 import { findHierarchies, type Place } from './hierarchies';
-import type { FreezerReport, FreezerState, FrozenRelative, HierarchyReport } from './model';
+import type { FreezerReport, FreezerState, FrozenRelative, HierarchyReport, Owner } from './model';
 import { ownerOf } from './owner';
 import { field, frozenAncestors, frozenDescendants, readState } from './state';
 import { findTarget, type Target } from './target';
@@ -85,7 +85,7 @@ export function inspectPlace(
     resisting: [],
     frozenSeconds: null,
     lastWritten: null,
-    owner: ownerOf(path),
+    owner: ownerOf(path, root),
     advice: '',
   };
   if (!hierarchy || !directory || place.deleted) {
@@ -155,8 +155,7 @@ function advise(h: HierarchyReport, refrigerator: boolean): string {
     return 'not frozen';
   }
   const what = h.state === 'frozen' ? 'frozen' : 'about to freeze';
-  const command = h.owner ? `${h.owner.thaw}, or ` : '';
-  const own = `${command}lychgate freezer --thaw ${h.directory}`;
+  const own = howToThaw(h.owner, `lychgate freezer --thaw ${h.directory}`);
   if (h.state === 'freezing') {
     const [task] = h.resisting;
     const why = task ? `; ${task.tid} (${task.comm}) ${explainTask(task)}` : '';
@@ -173,6 +172,13 @@ function advise(h: HierarchyReport, refrigerator: boolean): string {
 function ancestorAdvice(h: HierarchyReport): string {
   const [nearest] = h.frozenAncestors;
   if (!nearest) return 'It lies above what is mounted here: look on the host';
-  const owner = nearest.owner ? `${nearest.owner.thaw}, or ` : '';
-  return `Frozen there: ${list(h.frozenAncestors)}. To thaw: ${owner}lychgate freezer --thaw --ancestors ${h.directory}`;
+  const raw = `lychgate freezer --thaw --ancestors ${h.directory}`;
+  return `Frozen there: ${list(h.frozenAncestors)}. To thaw: ${howToThaw(nearest.owner, raw)}`;
+}
+
+/** The owner's command first; but one that knows nothing of it would refuse. */
+function howToThaw(owner: Owner | null, raw: string): string {
+  if (!owner) return raw;
+  if (owner.paused === false) return `${raw} (${owner.engine} does not know of it)`;
+  return `${owner.thaw}, or ${raw}`;
 }

@@ -41,6 +41,8 @@ export interface Owner {
   name: string;
   /** The engine's own command. */
   thaw: string;
+  /** Does the engine's own record say paused? null = not known. */
+  paused: boolean | null;
   /** What the engine believes after a thaw behind its back. */
   afterRawThaw: string;
 }

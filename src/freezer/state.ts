@@ -81,7 +81,7 @@ export function readState(h: Hierarchy, directory: string): CgroupFreezer {
 function relative(h: Hierarchy, directory: string): FrozenRelative {
   const { state, self } = readState(h, directory);
   const path = pathOf(h, directory);
-  return { path, directory, state, self, owner: ownerOf(path) };
+  return { path, directory, state, self, owner: ownerOf(path, h.root) };
 }
 
 /** Ancestors that were asked to freeze, nearest first. */
