@@ -1,7 +1,14 @@
 /** The whole answer: who is frozen, by whom, since when, and what to do. */
 import { readFileSync, statSync } from 'node:fs';
-import { findHierarchies, type Place } from './hierarchies';
-import type { FreezerReport, FreezerState, FrozenRelative, HierarchyReport, Owner } from './model';
+import { findHierarchies, type Hierarchy, type Place } from '../cgroups';
+import {
+  FreezerError,
+  type FreezerReport,
+  type FreezerState,
+  type FrozenRelative,
+  type HierarchyReport,
+  type Owner,
+} from './model';
 import { ownerOf } from './owner';
 import { field, frozenAncestors, frozenDescendants, readState } from './state';
 import { findTarget, type Target } from './target';
@@ -34,11 +41,25 @@ export function inspectFreezer(
 
 export function inspect(argument: string | undefined, options: InspectOptions = {}): Inspection {
   const root = (options.root ?? '').replace(/\/+$/, '');
-  const target = findTarget(argument, findHierarchies(root), root);
+  const target = findTarget(argument, freezers(root), root);
   const hierarchies = target.places.map((p) =>
     inspectPlace(p, target, options.recursive === true, root),
   );
   return { target, report: compose(target, hierarchies) };
+}
+
+/** @throws FreezerError when mountinfo cannot be read or holds no freezer */
+export function freezers(root: string): Hierarchy[] {
+  let found: Hierarchy[];
+  try {
+    found = findHierarchies('freezer', root);
+  } catch (error) {
+    throw new FreezerError(`cannot read where cgroups are mounted: ${(error as Error).message}`);
+  }
+  if (found.length > 0) return found;
+  throw new FreezerError(
+    'neither cgroup2 nor the v1 freezer is mounted; mount the /sys of the host and name it with --root',
+  );
 }
 
 const RANK: Readonly<Record<FreezerState, number>> = {

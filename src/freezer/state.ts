@@ -8,7 +8,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Hierarchy, pathOf, walk } from './hierarchies';
+import { type Hierarchy, pathOf, walk } from '../cgroups';
 import type { CgroupFreezer, FrozenRelative } from './model';
 import { ownerOf } from './owner';
 

@@ -1,8 +1,8 @@
 /** From the argument to the cgroups it means. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, normalize } from 'node:path';
+import { directoryOf, type Hierarchy, type Place, pathOf, walk } from '../cgroups';
 import { type CgroupLine, isWithin, parseStat, readCgroups } from '../procfs';
-import { directoryOf, type Hierarchy, type Place, pathOf, walk } from './hierarchies';
 import { FreezerError, type FreezerReport } from './model';
 
 export interface Target {

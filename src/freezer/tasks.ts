@@ -6,8 +6,8 @@
  * v2 S. So what cannot be frozen is told by where it hangs, best effort.
  */
 import { readFileSync } from 'node:fs';
+import { walk } from '../cgroups';
 import { parseStat } from '../procfs';
-import { walk } from './hierarchies';
 import type { ResistingTask } from './model';
 
 const TRAP = /^(__)?refrigerator$|^do_freezer_trap$|^get_signal$/;

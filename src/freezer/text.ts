@@ -1,13 +1,9 @@
 /** The report for people: the verdict first, then each hierarchy, then what to do. */
+import { printable } from '../printable';
 import type { FreezerReport, FrozenRelative, HierarchyReport, ResistingTask } from './model';
 import { explainTask } from './tasks';
 
 const MAX_LISTED = 20;
-
-/** Control characters in names would forge lines or drive the terminal. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
-}
 
 export function formatReport(report: FreezerReport): string {
   return `${[verdict(report), ...report.hierarchies.flatMap(hierarchyLines)].map(printable).join('\n')}\n`;

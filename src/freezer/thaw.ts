@@ -8,8 +8,8 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import type { Hierarchy } from '../cgroups';
 import { parseStat, readCgroups } from '../procfs';
-import type { Hierarchy } from './hierarchies';
 import { compose, type InspectOptions, inspect, inspectPlace } from './inspect';
 import { FreezerError, type FreezerReport, type Owner } from './model';
 import type { Target } from './target';

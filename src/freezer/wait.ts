@@ -3,7 +3,7 @@
  * inotify sees. v1 has no such thing, so it is looked at again and again.
  */
 import { type FSWatcher, watch } from 'node:fs';
-import type { Place } from './hierarchies';
+import type { Place } from '../cgroups';
 import type { CgroupFreezer, FreezerState } from './model';
 import { readState } from './state';
 

@@ -6,6 +6,7 @@
  * counted and dropped, never waited for.
  */
 import { writeSync } from 'node:fs';
+import { printable } from '../printable';
 import type { LogFormat } from './options';
 
 export type Level = 'error' | 'warn' | 'info' | 'debug';
@@ -24,11 +25,6 @@ export interface Log {
   enabled(level: Level): boolean;
   /** @param event a stable word for programs; the message is for people. */
   write(level: Level, event: string, message: string, fields?: Fields): void;
-}
-
-/** Control characters in names would forge lines or drive the terminal. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 export function createLog(

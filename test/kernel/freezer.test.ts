@@ -8,7 +8,7 @@ import schema from '../../docs/schema/freezer.schema.json';
 import type { FreezerReport, HierarchyReport } from '../../src/freezer';
 import { FreezerError, inspectFreezer, thaw } from '../../src/freezer';
 import { Cgroup, freezerMount, until, type Version } from '../support/cgroups';
-import { fixture, lychgate, Running, run } from '../support/init';
+import { fixture, lychgate, NODE, publicCopy, Running, run } from '../support/init';
 
 const valid = new Ajv({ strict: true, allowUnionTypes: true, validateFormats: false }).compile(
   schema,
@@ -219,10 +219,16 @@ for (const version of [1, 2] as const) {
       const c = cgroup(version);
       const pid = await c.start();
       await c.freezeNow();
-      const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-      const look = answer(run([...nobody, ...command(c.directory)]));
+      const copy = publicCopy();
+      const nobody = (...args: string[]) =>
+        run([
+          ...['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
+          ...[NODE, copy.cli, 'freezer', '--format', 'json', ...args],
+        ]);
+      const look = answer(nobody(c.directory));
       expect(look).toMatchObject({ code: 1, report: { state: 'frozen', frozenBy: 'self' } });
-      const t = run([...nobody, ...command('--thaw', String(pid))]);
+      const t = nobody('--thaw', String(pid));
+      copy.remove();
       expect(t).toMatchObject({ code: 2, stdout: '' });
       expect(t.stderr).toMatch(/may not write .* run it as root/);
       expect(c.frozen).toBe(true);

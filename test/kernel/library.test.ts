@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { cleanEnv, NODE, ROOT, run, UNSHARE } from '../support/init';
 
-const embed = (name: string, input = '') =>
-  run([NODE, `${ROOT}/test/fixtures/embed.mjs`], { env: cleanEnv({ CASE: name }), input });
+const embed = (name: string) =>
+  run([NODE, `${ROOT}/test/fixtures/embed.mjs`], { env: cleanEnv({ CASE: name }) });
 
 describe('becomeInit with a command', () => {
   test('tells what happens, in order, and how it ended', () => {
-    const r = embed('events', '\n');
+    const r = embed('events');
     const { end, events } = JSON.parse(r.stdout) as {
       end: Record<string, unknown>;
       events: string[];

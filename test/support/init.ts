@@ -1,6 +1,8 @@
 /** Running an init over a command, for the tests with real processes. */
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const ROOT = join(__dirname, '..', '..');
@@ -15,6 +17,18 @@ export const UNSHARE = ['unshare', '--pid', '--fork', '--kill-child', '--mount-p
 
 export const lychgate = (...args: string[]) => [NODE, CLI, ...args];
 export const asPid1 = (...args: string[]) => [...UNSHARE, ...lychgate(...args)];
+
+/** The built program where every user may read it; the checkout may lie in somebody's own folder. */
+export function publicCopy(): { cli: string; remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'lychgate-public-'));
+  chmodSync(folder, 0o755);
+  cpSync(join(ROOT, 'dist'), join(folder, 'dist'), { recursive: true });
+  cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
+  return {
+    cli: join(folder, 'dist', 'cli.cjs'),
+    remove: () => rmSync(folder, { recursive: true }),
+  };
+}
 
 /** The environment without what would steer the init under test. */
 export function cleanEnv(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { exactWords } from '../../src/init/argv';
-import { createLog, printable } from '../../src/init/log';
+import { createLog } from '../../src/init/log';
+import { printable } from '../../src/printable';
 
 test('levels, text and JSON', () => {
   const lines: string[] = [];

@@ -1,8 +1,7 @@
-/** Where the freezers are mounted, and where a cgroup's folder lies in them. */
+/** Where cgroup hierarchies are mounted, and where a cgroup's folder lies in them. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { isWithin, type Mount, readMounts } from '../procfs';
-import { FreezerError } from './model';
+import { isWithin, readMounts } from '../procfs';
 
 export interface Hierarchy {
   version: 1 | 2;
@@ -28,20 +27,15 @@ export interface Place {
 }
 
 /**
- * All mounts of the v1 freezer (also when mounted together with others) and of
- * cgroup2, as mountinfo has them: no place is taken for granted.
- * @throws FreezerError when mountinfo cannot be read or holds neither
+ * All mounts of a v1 controller (also when mounted together with others) and of
+ * cgroup2, as mountinfo has them: no place is taken for granted. The widest view
+ * comes first.
+ * @throws when mountinfo cannot be read
  */
-export function findHierarchies(root = ''): Hierarchy[] {
+export function findHierarchies(controller: string, root = ''): Hierarchy[] {
   const file = `${root}/proc/${root === '' ? 'self' : '1'}/mountinfo`;
-  let mounts: Mount[];
-  try {
-    mounts = readMounts(file);
-  } catch (error) {
-    throw new FreezerError(`cannot read ${file}: ${(error as Error).message}`);
-  }
-  const found = mounts.flatMap((m): Hierarchy[] => {
-    const v1 = m.fsType === 'cgroup' && m.superOptions.includes('freezer');
+  const found = readMounts(file).flatMap((m): Hierarchy[] => {
+    const v1 = m.fsType === 'cgroup' && m.superOptions.includes(controller);
     if (!v1 && m.fsType !== 'cgroup2') return [];
     return [
       {
@@ -53,12 +47,7 @@ export function findHierarchies(root = ''): Hierarchy[] {
       },
     ];
   });
-  if (found.length === 0) {
-    throw new FreezerError(
-      `${file} shows no cgroup2 and no v1 freezer; mount the host's /sys and name it with --root`,
-    );
-  }
-  /* The widest view first, and one that can be written before one that cannot. */
+  /* and one that can be written before one that cannot */
   return found.sort(
     (a, b) => depth(a.mountRoot) - depth(b.mountRoot) || Number(a.readOnly) - Number(b.readOnly),
   );
