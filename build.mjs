@@ -4,10 +4,20 @@
  */
 import { build } from 'esbuild';
 
-const doors = { './freezer': './freezer.cjs' };
+/** importer -> what it leaves outside, to be loaded when it comes to that */
+const lazy = {
+  '/src/cli.ts': { './freezer': './freezer.cjs', './scan': './scan.cjs' },
+  '/src/scan/command.ts': { './prometheus': './prometheus.cjs' },
+};
 
 await build({
-  entryPoints: { cli: 'src/cli.ts', index: 'src/index.ts', freezer: 'src/freezer/index.ts' },
+  entryPoints: {
+    cli: 'src/cli.ts',
+    index: 'src/index.ts',
+    freezer: 'src/freezer/index.ts',
+    scan: 'src/scan/index.ts',
+    prometheus: 'src/scan/prometheus.ts',
+  },
   bundle: true,
   platform: 'node',
   target: 'node20',
@@ -20,11 +30,10 @@ await build({
     {
       name: 'doors',
       setup({ onResolve }) {
-        onResolve({ filter: /^\.\/\w+$/ }, ({ path, importer }) =>
-          importer.endsWith('/src/cli.ts') && Object.hasOwn(doors, path)
-            ? { path: doors[path], external: true }
-            : undefined,
-        );
+        onResolve({ filter: /^\.\/\w+$/ }, ({ path, importer }) => {
+          const [, doors = {}] = Object.entries(lazy).find(([end]) => importer.endsWith(end)) ?? [];
+          return Object.hasOwn(doors, path) ? { path: doors[path], external: true } : undefined;
+        });
       },
     },
   ],

@@ -1,4 +1,5 @@
-// The one file that knows both sides: Node-API above, native/core below.
+// The one file that knows both sides: Node-API above, native/core and native/scan
+// below.
 // Every function here is typed in src/native.ts, its only caller. Arguments are
 // checked there; what is checked here again would crash the process otherwise.
 #include <napi.h>
@@ -6,9 +7,11 @@
 
 #include <cstring>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "core/lychgate.h"
+#include "scan/procscan.h"
 
 namespace {
 
@@ -34,6 +37,7 @@ void OnAsync(uv_async_t*) {
 Napi::Value Fail(Napi::Env env, const char* what, int error) {
   Napi::Error e = Napi::Error::New(env, std::string(what) + ": " + strerror(error));
   e.Set("errno", Napi::Number::New(env, error));
+  e.Set("code", Napi::String::New(env, uv_err_name(-error)));
   e.ThrowAsJavaScriptException();
   return env.Undefined();
 }
@@ -215,6 +219,52 @@ Napi::Value Disarm(const Napi::CallbackInfo& info) {
 }
 Napi::Value Finish(const Napi::CallbackInfo& info) { lg_finish(Int(info, 0)); }
 
+using Scan = struct lg_procscan;  // the function has the same name
+
+// One member of every row, in memory of V8's own: works where external memory
+// is forbidden too.
+template <typename Array, typename Member>
+Array Column(Napi::Env env, const Scan& scan, Member lg_process::* member) {
+  Array column = Array::New(env, scan.count);
+  auto* data = column.Data();
+  for (size_t i = 0; i < scan.count; i++)
+    data[i] = static_cast<std::remove_reference_t<decltype(*data)>>(scan.processes[i].*member);
+  return column;
+}
+
+// scanProc(dir: string): ProcessColumns
+Napi::Value ScanProc(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  std::string dir = info[0].ToString().Utf8Value();
+  std::string what = "reading " + dir;
+  if (dir.find('\0') != std::string::npos) return Fail(env, what.c_str(), EINVAL);
+  Scan scan;
+  int error = lg_procscan(dir.c_str(), &scan);
+  if (error != 0) return Fail(env, what.c_str(), -error);
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("count", static_cast<double>(scan.count));
+  o.Set("pid", Column<Napi::Int32Array>(env, scan, &lg_process::pid));
+  o.Set("ppid", Column<Napi::Int32Array>(env, scan, &lg_process::ppid));
+  o.Set("pgrp", Column<Napi::Int32Array>(env, scan, &lg_process::pgrp));
+  o.Set("session", Column<Napi::Int32Array>(env, scan, &lg_process::session));
+  o.Set("state", Column<Napi::Uint8Array>(env, scan, &lg_process::state));
+  o.Set("threads", Column<Napi::Int32Array>(env, scan, &lg_process::threads));
+  o.Set("flags", Column<Napi::Uint32Array>(env, scan, &lg_process::flags));
+  o.Set("cpuTicks", Column<Napi::Float64Array>(env, scan, &lg_process::cpu_ticks));
+  o.Set("startTicks", Column<Napi::Float64Array>(env, scan, &lg_process::start_ticks));
+  o.Set("exitCode", Column<Napi::Int32Array>(env, scan, &lg_process::exit_code));
+  auto comm = Napi::Buffer<char>::New(env, scan.count * LG_PROCSCAN_COMM);
+  for (size_t i = 0; i < scan.count; i++)
+    memcpy(comm.Data() + i * LG_PROCSCAN_COMM, scan.processes[i].comm, LG_PROCSCAN_COMM);
+  o.Set("comm", comm);
+  o.Set("vanished", static_cast<double>(scan.vanished));
+  o.Set("unreadable", static_cast<double>(scan.unreadable));
+  o.Set("unreadableErrno", scan.unreadable_error);
+  o.Set("malformed", static_cast<double>(scan.malformed));
+  lg_procscan_free(&scan);
+  return o;
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("eventSize", static_cast<double>(sizeof(lg_event)));
   exports.Set("arm", Napi::Function::New<Arm>(env, "arm"));
@@ -229,6 +279,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("signalExact", Napi::Function::New<SignalExact>(env, "signalExact"));
   exports.Set("disarm", Napi::Function::New<Disarm>(env, "disarm"));
   exports.Set("finish", Napi::Function::New<Finish>(env, "finish"));
+  exports.Set("scanProc", Napi::Function::New<ScanProc>(env, "scanProc"));
   napi_add_env_cleanup_hook(env, AtExit, nullptr);
   return exports;
 }

@@ -2,12 +2,16 @@
 /** `lychgate`: the command line. Dispatch only; each command is a room of its own. */
 import { main } from './init/main';
 
-const argv = process.argv.slice(2);
+const [word, ...rest] = process.argv.slice(2);
 /* Bundles of their own (build.mjs): PID 1 does not read what it does not run. */
-if (argv[0] === 'freezer') {
+if (word === 'freezer') {
   void import('./freezer').then(async (freezer) => {
-    process.exitCode = await freezer.main(argv.slice(1));
+    process.exitCode = await freezer.main(rest);
+  });
+} else if (word === 'scan') {
+  void import('./scan').then(async (scan) => {
+    process.exitCode = await scan.main(rest);
   });
 } else {
-  void main(argv);
+  void main(process.argv.slice(2));
 }

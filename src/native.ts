@@ -87,6 +87,48 @@ export interface Core {
   finish(code: number): never;
 }
 
+/**
+ * Every process of one look at /proc: row i of each column is the same process.
+ * Rows ascend by pid.
+ */
+export interface ProcessColumns {
+  /** Rows. */
+  readonly count: number;
+  readonly pid: Int32Array;
+  /** 0 = a parent that this /proc does not show. */
+  readonly ppid: Int32Array;
+  readonly pgrp: Int32Array;
+  readonly session: Int32Array;
+  /** Character code of R, S, D, Z, T, t, X, I ... */
+  readonly state: Uint8Array;
+  readonly threads: Int32Array;
+  /** PF_* of the kernel. */
+  readonly flags: Uint32Array;
+  /** User and system time, clock ticks. */
+  readonly cpuTicks: Float64Array;
+  /** Clock ticks since boot, exact below 2^53. */
+  readonly startTicks: Float64Array;
+  /** As waitpid(2) gives it; 0 also when we are not permitted to know. */
+  readonly exitCode: Int32Array;
+  /** 16 bytes a row, padded with NUL. */
+  readonly comm: Buffer;
+  /** Gone between the listing and the read. */
+  readonly vanished: number;
+  /** Any other error; the first one's errno stands in unreadableErrno, else 0. */
+  readonly unreadable: number;
+  readonly unreadableErrno: number;
+  /** Read, but not a stat line of that pid. */
+  readonly malformed: number;
+}
+
+export interface ScanCore {
+  /**
+   * Read DIR/PID/stat of every process. Blocks the loop: some 10 us a process.
+   * Throws with errno and code when DIR itself cannot be read.
+   */
+  scanProc(dir: string): ProcessColumns;
+}
+
 export enum EventKind {
   Reaped = 1,
   MainEnded,
@@ -116,7 +158,8 @@ export interface CoreEvent {
   comm: string;
 }
 
-const TICKS_PER_SECOND = 100; /* USER_HZ, the same on every Linux port we run on */
+/** USER_HZ, the same on every Linux port we run on. */
+export const TICKS_PER_SECOND = 100;
 
 /** Read the events that wait, oldest first; may be called when there are none. */
 export function* readEvents(core: Core, buffer: Buffer): Generator<CoreEvent> {
@@ -160,10 +203,19 @@ function candidates(): string[] {
   ];
 }
 
-let loaded: Core | undefined;
+let loaded: (Core & ScanCore) | undefined;
 
 /** Load the addon. Throws one error that says where it looked and how to build it. */
 export function loadCore(): Core {
+  return loadAddon();
+}
+
+/** The same addon, for those who only look. Throws as loadCore does. */
+export function loadScanCore(): ScanCore {
+  return loadAddon();
+}
+
+function loadAddon(): Core & ScanCore {
   if (loaded) return loaded;
   const tried: string[] = [];
   for (const file of candidates()) {
@@ -172,7 +224,7 @@ export function loadCore(): Core {
       continue;
     }
     try {
-      loaded = require(file) as Core;
+      loaded = require(file) as Core & ScanCore;
       return loaded;
     } catch (error) {
       tried.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);

@@ -10,4 +10,5 @@ export {
   type Owner,
   type ResistingTask,
 } from './model';
+export { readState } from './state';
 export { type ThawOptions, type ThawReport, thaw } from './thaw';

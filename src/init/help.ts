@@ -24,6 +24,7 @@ export function help(): string {
   const lines = FLAG_LIST.map(([name, flag]) => `${left(name, flag).padEnd(width)}${flag.help}`);
   const variables = FLAG_LIST.flatMap(([, flag]) => flag.env ?? []).join(' ');
   return `Usage: lychgate [options] [--] COMMAND [ARG...]
+       lychgate scan [options]                             (see lychgate scan --help)
        lychgate freezer [options] [PID|CGROUP|CONTAINER]   (see lychgate freezer --help)
 
 The first process of a container: runs COMMAND, forwards signals to it, reaps

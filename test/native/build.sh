@@ -1,12 +1,14 @@
 #!/bin/sh
-# build.sh DIR FLAGS...: core_test and core_init with these flags into DIR.
+# build.sh PART DIR FLAGS...: the C tests of native/PART, which are PART_*.c, with
+# these flags into DIR.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-core=$here/../../native/core
-dir=$1
-shift
+part=$here/../../native/$1
+tests=$here/$1_
+dir=$2
+shift 2
 mkdir -p "$dir"
-for name in core_test core_init; do
-  ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread -I"$core" "$@" \
-    -o "$dir/$name" "$here/$name.c" "$core"/*.c
+for source in "$tests"*.c; do
+  ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread -I"$part" "$@" \
+    -o "$dir/$(basename "$source" .c)" "$source" "$part"/*.c
 done

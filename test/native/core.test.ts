@@ -8,7 +8,7 @@ const built = (variant: string, name: string) => join(ROOT, 'build', 'core-tests
 
 function build(variant: string, ...flags: string[]): void {
   const script = join(ROOT, 'test', 'native', 'build.sh');
-  const r = run(['sh', script, join(ROOT, 'build', 'core-tests', variant), ...flags]);
+  const r = run(['sh', script, 'core', join(ROOT, 'build', 'core-tests', variant), ...flags]);
   expect(r, `build of ${variant}`).toMatchObject({ code: 0, stderr: '' });
 }
 

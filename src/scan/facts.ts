@@ -1,0 +1,97 @@
+/**
+ * The second, deeper read: only of suspects and their parents. Everything is
+ * optional; what may not be read is noted, what is gone is no error.
+ */
+import { readFileSync, readlinkSync } from 'node:fs';
+
+export interface Status {
+  threads: number;
+  tracerPid: number;
+  /** In each PID namespace, the innermost last. */
+  nsPids: readonly number[];
+  /** Voluntary and involuntary together: unchanged = it did not run. */
+  switches: number;
+  /** Masks, bit n-1 for signal n. */
+  caught: bigint;
+  ignored: bigint;
+  blocked: bigint;
+}
+
+const number = (text: string, key: string) => {
+  const m = new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(text);
+  return m ? Number(m[1]) : 0;
+};
+const mask = (text: string, key: string) => {
+  const m = new RegExp(`^${key}:\\s+([0-9a-f]{1,16})$`, 'm').exec(text);
+  return m ? BigInt(`0x${m[1]}`) : 0n;
+};
+
+/** /proc/PID/status (proc_pid_status(5)); keys that are missing count as 0. */
+export function parseStatus(text: string): Status {
+  const ns = /^NSpid:\s+(.*)$/m.exec(text)?.[1] ?? '';
+  return {
+    threads: number(text, 'Threads'),
+    tracerPid: number(text, 'TracerPid'),
+    nsPids: ns.split(/\s+/).filter(Boolean).map(Number),
+    switches: number(text, 'voluntary_ctxt_switches') + number(text, 'nonvoluntary_ctxt_switches'),
+    caught: mask(text, 'SigCgt'),
+    ignored: mask(text, 'SigIgn'),
+    blocked: mask(text, 'SigBlk'),
+  };
+}
+
+export class Facts {
+  readonly proc: string;
+  /** What was refused, by file. */
+  readonly refused = new Map<string, number>();
+
+  constructor(root: string) {
+    this.proc = `${root}/proc`;
+  }
+
+  /** null when it is gone or not ours to read. */
+  text(pid: number, file: string): string | null {
+    try {
+      return readFileSync(`${this.proc}/${pid}/${file}`, 'latin1');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EACCES' || code === 'EPERM') {
+        const name = file.replace(/^task\/\d+\//, '');
+        this.refused.set(name, (this.refused.get(name) ?? 0) + 1);
+      }
+      return null;
+    }
+  }
+
+  status(pid: number, tid: number | null = null): Status | null {
+    const text = this.text(pid, tid === null ? 'status' : `task/${tid}/status`);
+    return text ? parseStatus(text) : null;
+  }
+
+  command(pid: number): string | null {
+    const text = this.text(pid, 'cmdline');
+    if (!text) return null;
+    return Buffer.from(text.replace(/\0+$/, '').replaceAll('\0', ' '), 'latin1').toString('utf8');
+  }
+
+  /** Function and kernel stack, best effort: both want privileges. */
+  where(pid: number, tid: number | null): string | null {
+    const at = tid === null ? '' : `task/${tid}/`;
+    const wchan = this.text(pid, `${at}wchan`)?.trim();
+    const stack = (this.text(pid, `${at}stack`) ?? '')
+      .split('\n')
+      .map((line) => line.replace(/^\[<[^>]*>\]\s*/, '').replace(/\+0x.*$/, ''))
+      .filter(Boolean)
+      .slice(0, 6);
+    if (stack.length > 0) return stack.join(' < ');
+    return wchan && wchan !== '0' ? wchan : null;
+  }
+
+  link(pid: number, file: string): string | null {
+    try {
+      return readlinkSync(`${this.proc}/${pid}/${file}`);
+    } catch {
+      return null;
+    }
+  }
+}

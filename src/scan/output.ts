@@ -1,0 +1,46 @@
+/** Where reports go: standard output, or a file that is there whole or not at all. */
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { onExit } from 'signal-exit';
+import { ScanError } from './model';
+
+function writeAll(fd: number, text: string): void {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(fd, rest));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EPIPE' && fd === 1) return; /* the reader has seen enough */
+      if (code !== 'EAGAIN') throw error;
+    }
+  }
+}
+
+export function toStdout(text: string): void {
+  writeAll(1, text);
+}
+
+export function toStderr(text: string): void {
+  writeAll(2, `lychgate scan: ${text}\n`);
+}
+
+/** Written beside it and renamed: the textfile collector never reads half a file. @throws ScanError */
+export function toFile(file: string, text: string): void {
+  const draft = `${file}.${process.pid}.tmp`;
+  const forget = onExit(() => rmSync(draft, { force: true }));
+  try {
+    const fd = openSync(draft, 'wx', 0o644);
+    try {
+      writeAll(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(draft, file);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw new ScanError(`cannot write ${file}: ${(error as Error).message}`);
+  } finally {
+    forget();
+  }
+}
