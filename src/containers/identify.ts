@@ -15,14 +15,14 @@ export type Runtime =
   | 'garden';
 
 export interface CgroupIdentity {
-  /** null for a pod's own cgroup and for a monitor (conmon). */
+  /** null for a pod's own cgroup and for a monitor (conmon, lxc). */
   containerId: string | null;
   /** null where the path does not tell. */
   runtime: Runtime | null;
   /** With dashes; a static pod's is 32 hexadecimal digits. */
   podUid: string | null;
   qos: 'guaranteed' | 'burstable' | 'besteffort' | null;
-  /** monitor: conmon, not the container; sandbox: the pod's pause container. */
+  /** monitor: conmon or lxc, not the container; sandbox: the pod's pause container. */
   kind: 'container' | 'sandbox' | 'monitor' | 'pod';
   /** What it runs in, when containers are nested. */
   outer: { containerId: string; runtime: Runtime | null } | null;
@@ -105,6 +105,9 @@ function byFolder(segments: readonly string[], at: number): Runtime | null {
 }
 
 function lxc(segment: string, before: string, at: number): Found | undefined {
+  const monitor =
+    /^lxc\.monitor\.(.+)$/.exec(segment)?.[1] ?? (before === 'lxc.monitor' ? segment : undefined);
+  if (monitor !== undefined) return { id: monitor, runtime: 'lxc', kind: 'monitor', at };
   const [, machine] = MACHINE_LXC.exec(segment) ?? [];
   const name =
     machine ??
@@ -131,7 +134,7 @@ export function identifyCgroupPath(path: string): CgroupIdentity | null {
   let podUid: string | null = null;
   let podAt = -1;
   for (const [at, segment] of segments.entries()) {
-    if (segment.endsWith('.mount')) return null;
+    if (segment.endsWith('.mount')) break; /* named after a container's files, perhaps */
     const pod = podOf(segment);
     if (pod !== undefined) {
       podUid = pod;
@@ -142,7 +145,11 @@ export function identifyCgroupPath(path: string): CgroupIdentity | null {
   }
   const inner = found.at(-1);
   if (!inner && podUid === null) return null;
-  const slices = segments.slice(0, podAt + 1).join('/');
+  /* a pod below the last container is a pod of its own: kind, dind */
+  const own = inner && inner.at >= podAt ? inner : undefined;
+  const around = found.filter((f) => f !== own && f.kind === 'container').at(-1);
+  const node = found.findLast((f) => f.at < podAt)?.at ?? -1; /* that kubelet runs in */
+  const slices = segments.slice(node + 1, podAt + 1).join('/');
   const qos =
     podUid === null
       ? null
@@ -151,9 +158,6 @@ export function identifyCgroupPath(path: string): CgroupIdentity | null {
         : slices.includes('burstable')
           ? 'burstable'
           : 'guaranteed';
-  /* a pod below the last container is a pod of its own: kind, dind */
-  const own = inner && inner.at >= podAt ? inner : undefined;
-  const around = found.filter((f) => f !== own && f.kind === 'container').at(-1);
   const rest = segments.slice((own?.at ?? podAt) + 1);
   return {
     containerId: own && own.kind !== 'monitor' ? own.id : null,

@@ -37,8 +37,13 @@ export function ownerOf(path: string): CgroupOwner | null {
     if (identity.below !== '' && identity.below !== '/container') return null;
     /* Under kubepods a bare id does not name its engine; containerd is the usual one. */
     const runtime = identity.runtime ?? 'containerd';
-    const [freeze, thaw] = COMMANDS[runtime](identity.containerId, namespaceOf(path));
-    return { engine: runtime, name: identity.containerId, freeze, thaw };
+    const { containerId } = identity;
+    /* CRI-O has no command of its own; only crun makes the `/container`. */
+    const [freeze, thaw] =
+      runtime === 'cri-o' && identity.below !== ''
+        ? [`crun pause ${containerId}`, `crun resume ${containerId}`]
+        : COMMANDS[runtime](containerId, namespaceOf(path));
+    return { engine: runtime, name: containerId, freeze, thaw };
   }
   if (/\.(slice|service|scope)$/.test(last)) {
     return {

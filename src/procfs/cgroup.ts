@@ -30,8 +30,11 @@ export function parseCgroupFile(text: string): CgroupLine[] {
   return lines;
 }
 
-/** [] when the process is gone or may not be read. */
-export function readCgroups(pid: number | 'self', root = ''): CgroupLine[] {
+/** [] when the process or thread is gone or may not be read. */
+export function readCgroups(
+  pid: number | 'self' | `${number}/task/${string}`,
+  root = '',
+): CgroupLine[] {
   try {
     return parseCgroupFile(readFileSync(`${root}/proc/${pid}/cgroup`, 'utf8'));
   } catch {

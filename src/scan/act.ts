@@ -17,7 +17,7 @@ export interface Acting {
   audit: Audit;
   say: (text: string) => void;
   /** How long TERM has before KILL, seconds. */
-  patience: number;
+  grace: number;
 }
 
 const POLL_MS = 50;
@@ -70,11 +70,11 @@ export async function act(a: Acting, step: Step): Promise<boolean> {
   if (action === 'nudge') return send(a, step, target, 'CHLD');
   if (action === 'kill-shim') return killShim(a, step);
   if (!send(a, step, target, 'TERM')) return false;
-  if (await goneWithin(a.facts, target, a.patience)) {
+  if (await goneWithin(a.facts, target, a.grace)) {
     a.say(`${name(target)} ended`);
     return true;
   }
-  a.say(`${name(target)} did not end in ${a.patience} s`);
+  a.say(`${name(target)} did not end in ${a.grace} s`);
   if (!send(a, step, target, 'KILL')) return false;
   const gone = await goneWithin(a.facts, target, AFTERMATH_SECONDS);
   a.say(

@@ -31,8 +31,6 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-const PATIENCE = 10;
-
 async function run(options: CommandOptions): Promise<number> {
   const { min, minAge, container, namespace, pid, states, root } = options;
   const scanner = new Scanner({
@@ -96,7 +94,7 @@ async function format(report: ScanReport, options: CommandOptions): Promise<stri
 }
 
 async function carryOut(report: ScanReport, options: CommandOptions): Promise<void> {
-  const { action, root, force, yes } = options;
+  const { action, root, force, yes, grace } = options;
   const facts = new Facts(root);
   const scene = { table: readProcessTable(facts.proc), facts, root, force };
   const steps = new Map<string, Step>();
@@ -113,7 +111,7 @@ async function carryOut(report: ScanReport, options: CommandOptions): Promise<vo
   try {
     for (const step of steps.values()) {
       toStderr(step.text);
-      await act({ core: loadCore(), facts, audit, say: toStderr, patience: PATIENCE }, step);
+      await act({ core: loadCore(), facts, audit, say: toStderr, grace }, step);
     }
   } finally {
     audit.close();

@@ -31,6 +31,8 @@ export interface CommandOptions {
   yes: boolean;
   force: boolean;
   audit: string | undefined;
+  /** Between TERM and KILL. */
+  grace: number;
 }
 
 export type ParsedScan = { action: 'help' } | { action: 'run'; options: CommandOptions };
@@ -51,6 +53,7 @@ const OPTIONS = {
   yes: { type: 'boolean' },
   force: { type: 'boolean' },
   audit: { type: 'string' },
+  grace: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -75,6 +78,7 @@ they are, and looks again before it says so.
                          or kill-shim; without --yes it says what it would do
       --yes              do it
       --force            with kill-shim: also on containerd 2, which leaks then
+      --grace SECONDS    between TERM and KILL of an action (default 10)
       --audit FILE       add each action to this file, a line of JSON
   -h, --help             print this and exit
 
@@ -124,6 +128,7 @@ export function parseScan(argv: readonly string[]): ParsedScan {
       yes: values.yes ?? false,
       force: values.force ?? false,
       audit: values.audit,
+      grace: values.grace === undefined ? 10 : seconds('--grace', values.grace),
     },
   };
 }

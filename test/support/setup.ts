@@ -16,6 +16,16 @@ export default function setup(): void {
     const source = join(from, name);
     const target = join(to, name.slice(0, -2));
     if (existsSync(target) && statSync(target).mtimeMs > statSync(source).mtimeMs) continue;
-    execFileSync('cc', ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-o', target, source]);
+    execFileSync('cc', [
+      '-std=gnu11',
+      '-O1',
+      '-pthread',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+      '-o',
+      target,
+      source,
+    ]);
   }
 }

@@ -108,6 +108,10 @@ describe('every form of path', () => {
     ['/lxc.payload.web', 'web', 'lxc', null, null],
     ['/machine.slice/machine-lxc\\x2d4711\\x2dweb.scope', 'web', 'lxc', null, null],
     ['/garden/9f5b4a4c-0d8e-4d5f-6a7b-1c2d', '9f5b4a4c-0d8e-4d5f-6a7b-1c2d', 'garden', null, null],
+    ['/lxc.monitor.web', null, 'lxc', null, null, 'monitor'],
+    ['/lxc.monitor/web', null, 'lxc', null, null, 'monitor'],
+    /* a unit of the systemd inside */
+    [`/docker/${ID}/system.slice/data.mount`, ID, 'docker', null, null],
     /* seen from a cgroup namespace */
     [
       `/../../kubepods-besteffort-pod${UID_}.slice/docker-${ID}.scope`,
@@ -146,6 +150,17 @@ describe('nested: the innermost, and what it runs in', () => {
       containerId: ID,
       podUid: UID,
       outer: { containerId: OUTER, runtime: 'podman' },
+    });
+  });
+
+  test('the class of a pod is its own, not that of the pod its node runs in', () => {
+    const outer = `${slice('besteffort', UID_)}/cri-containerd-${OUTER}.scope`;
+    const uid = '9729a196-c472-3b60-ab40-1eaff722982d';
+    const path = `${outer}/kubelet/kubepods/pod${uid}/${ID}`;
+    expect(identifyCgroupPath(path)).toMatchObject({
+      podUid: uid,
+      qos: 'guaranteed',
+      outer: { containerId: OUTER },
     });
   });
 
@@ -211,6 +226,8 @@ test.each([
   ],
   ['/default/web', 'containerd', 'ctr -n default tasks resume web'],
   [`/kubepods.slice/crio-${ID}.scope`, 'cri-o', `runc resume ${ID}`],
+  [`/kubepods.slice/crio-${ID}.scope/container`, 'cri-o', `crun resume ${ID}`],
+  ['/lxc.monitor.web', undefined, undefined],
   [slice('burstable', UID_), 'systemd', `systemctl thaw kubepods-burstable-pod${UID_}.slice`],
   ['/system.slice/cron.service', 'systemd', 'systemctl thaw cron.service'],
   ['/lxc.payload.web', 'lxc', 'lxc-unfreeze -n web'],
