@@ -55,7 +55,7 @@ export function parseFreezer(argv: readonly string[]): ParsedFreezer {
     parsed = parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true, strict: true });
   } catch (error) {
     /* Its first sentence names the option; the rest explains "--". */
-    throw new FreezerError((error as Error).message.split('. ')[0] ?? 'bad options');
+    throw new FreezerError((error as Error).message.split(/\.\s/)[0] ?? 'bad options');
   }
   const { values, positionals } = parsed;
   if (values.help) return { action: 'help' };

@@ -91,7 +91,7 @@ export function parseScan(argv: readonly string[]): ParsedScan {
   try {
     parsed = parseArgs({ args: [...argv], options: OPTIONS, strict: true });
   } catch (error) {
-    throw new ScanError((error as Error).message.split('. ')[0] ?? 'bad options');
+    throw new ScanError((error as Error).message.split(/\.\s/)[0] ?? 'bad options');
   }
   const { values } = parsed;
   if (values.help) return { action: 'help' };

@@ -18,10 +18,10 @@ export function progress(seconds: number): () => void {
   const restore = () => {
     writeSync(2, `${CLEAR}${SHOW}`);
   };
+  const forget = onExit(restore); /* before there is something to restore */
   writeSync(2, HIDE);
   show();
   const timer = setInterval(show, 1000);
-  const forget = onExit(restore);
   return () => {
     clearInterval(timer);
     forget();

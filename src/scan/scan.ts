@@ -119,6 +119,9 @@ function blindness(facts: Facts, now: Look): string[] {
       'only this PID namespace is seen; for the whole machine run it there (hostPID: true)',
     );
   }
+  if (process.geteuid?.() !== 0) {
+    blind.push('not root: where tasks hang, and the records of container engines, cannot be read');
+  }
   if (unreadable > 0) blind.push(`${unreadable} processes could not be read`);
   if (malformed > 0) blind.push(`${malformed} processes have a stat file of another form`);
   for (const [file, times] of facts.refused) {

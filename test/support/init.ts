@@ -23,6 +23,10 @@ export function publicCopy(): { cli: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'lychgate-public-'));
   chmodSync(folder, 0o755);
   cpSync(join(ROOT, 'dist'), join(folder, 'dist'), { recursive: true });
+  cpSync(
+    join(ROOT, 'build', 'Release', 'lychgate.node'),
+    join(folder, 'build', 'Release', 'lychgate.node'),
+  );
   cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
   return {
     cli: join(folder, 'dist', 'cli.cjs'),
