@@ -25,7 +25,8 @@ thaw() { # what freezes any process of ours, at every level
 
 finish() {
   trap '' TERM
-  ls /var/lib/docker/containers >&4 2>/dev/null || true
+  ls /var/lib/docker/containers /run/containerd/io.containerd.runtime.v2.task/k8s.io 2>/dev/null |
+    grep -x '[0-9a-f]\{64\}' >&4 || true
   # First nobody who could freeze again, then the frozen, who die only when thawed.
   kill -KILL -1
   thaw 2>/dev/null
@@ -69,7 +70,7 @@ for id in $ids; do
   # find complains when other cgroups vanish meanwhile
   find /sys/fs/cgroup -depth -type d -path "*/$id*" -exec rmdir {} \; 2>/dev/null || true
 done
-for top in /sys/fs/cgroup/docker /sys/fs/cgroup/*/docker; do
+for top in /sys/fs/cgroup/{,*/}{docker,k8s.io}; do
   [ ! -d "$top" ] || rmdir --ignore-fail-on-non-empty "$top" # another engine may use it
 done
 exit $code

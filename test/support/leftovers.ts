@@ -39,7 +39,7 @@ export function survey(): Leftovers {
     mounts: readFileSync('/proc/self/mountinfo', 'utf8').split('\n'),
     // By name, for other tests make cgroups too.
     cgroups: lines(['find', '/sys/fs/cgroup', '-maxdepth', '4', '-type', 'd']).filter((d) =>
-      /docker|moby|containerd|runc|\.(slice|scope)/.test(d),
+      /docker|moby|k8s\.io|containerd|runc|\.(slice|scope)/.test(d),
     ),
     files: lines(['find', ...FOLDERS, '-xdev', '-maxdepth', '3']),
   };
