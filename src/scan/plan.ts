@@ -41,6 +41,9 @@ export function plan(action: ActionName, finding: Finding, scene: Scene): Plan {
     return no(finding, `${finding.class}: ${finding.advice}`);
   }
   if (finding.class === 'leader-alive') return no(finding, finding.advice);
+  /* a signal to the frozen waits (on v1 even SIGKILL), and strikes when somebody thaws it */
+  if (finding.class === 'parent-frozen')
+    return no(finding, `${finding.class}: ${finding.advice}; thaw it first`);
   switch (action) {
     case 'nudge':
       return nudge(finding, parent);
