@@ -1,6 +1,7 @@
 /** What an action would do to a finding, or why it does not. Nothing here touches anything. */
 import { existsSync, readFileSync } from 'node:fs';
-import { climb } from '../containers';
+import { climb, identifyCgroups } from '../containers';
+import { readCgroups } from '../procfs';
 import type { ProcessTable } from '../procfs/batch';
 import type { Facts } from './facts';
 import type { Finding, ProcessRef } from './model';
@@ -11,7 +12,7 @@ export interface Step {
   action: ActionName;
   finding: Finding;
   target: ProcessRef;
-  /** kill-shim: the first processes of the containers that hang on it. */
+  /** kill-shim: its children, the first processes of containers or executed into them. */
   blast: readonly ProcessRef[];
   /** In one line, as a thing to be done. */
   text: string;
@@ -117,9 +118,32 @@ function ancestry(pid: number, table: ProcessTable) {
   return { ...climb(pid, row), reference };
 }
 
-function restart(finding: Finding, parent: ParentRef, { table }: Scene): Plan {
-  const { kind, initPid, reference } = ancestry(parent.pid, table);
-  const init = reference(initPid);
+const containerOf = (pid: number, root: string) =>
+  identifyCgroups(readCgroups(pid, root))?.containerId ?? null;
+
+/** Living children of a monitor: the inits of its containers, and what was executed into them. */
+function childrenOf(monitor: number, { table }: Scene): ProcessRef[] {
+  return [...table.childrenOf(monitor)]
+    .map((i) => table.get(i))
+    .filter(({ state }) => state !== 'Z')
+    .map(({ pid, startTicks, comm }) => ({ pid, tid: null, startTicks, comm }));
+}
+
+/**
+ * The climb may end at a process that was executed into the container. Of those of one
+ * container below one monitor the init is the oldest.
+ */
+function initOf(top: ProcessRef, monitor: number, scene: Scene): ProcessRef {
+  const id = containerOf(top.pid, scene.root);
+  if (id === null) return top;
+  const own = childrenOf(monitor, scene).filter((p) => containerOf(p.pid, scene.root) === id);
+  return own.sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid)[0] ?? top;
+}
+
+function restart(finding: Finding, parent: ParentRef, scene: Scene): Plan {
+  const { kind, initPid, monitorPid, reference } = ancestry(parent.pid, scene.table);
+  const top = reference(initPid);
+  const init = top && monitorPid !== null ? initOf(top, monitorPid, scene) : null;
   if (kind === null || !init)
     return no(finding, `${named(parent)} is in no container of an engine`);
   return {
@@ -149,10 +173,9 @@ function killShim(finding: Finding, parent: ParentRef, scene: Scene): Plan {
         : 'it hangs on no containerd-shim',
     );
   }
-  const blast = [...table.childrenOf(shim.pid)]
-    .filter((i) => table.columns.state[i] !== 'Z'.charCodeAt(0))
-    .map((i) => own.reference(table.columns.pid[i] as number))
-    .filter((p) => p !== null);
+  const blast = childrenOf(shim.pid, scene);
+  /* what was executed into a container is no other container */
+  const containers = new Set(blast.map((p) => containerOf(p.pid, scene.root) ?? p.pid)).size;
   const version = containerdVersion(shim.pid, scene);
   if (version !== 1 && !force) {
     const why =
@@ -170,7 +193,7 @@ function killShim(finding: Finding, parent: ParentRef, scene: Scene): Plan {
     finding,
     target: shim,
     blast,
-    text: `kill the shim ${named(shim)}, and with it its ${blast.length} containers, the whole pod: ${all}`,
+    text: `kill the shim ${named(shim)}, and with it ${containers === 1 ? 'its only container' : `its ${containers} containers, the whole pod`}: ${all}`,
   };
 }
 
