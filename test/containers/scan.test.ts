@@ -294,11 +294,39 @@ for (const cgroup of [1, 2] as const) {
         ]);
       });
 
+      test('of what was executed into a container: its first process is the target', async () => {
+        const id = await start(['--restart=always', IMAGE], 'maker', '0');
+        const pid = engine.pidOf(id);
+        await engine.start(['docker', 'exec', id, 'maker', '3']).see(/^ready$/m);
+        const parent = only(scanOf(id).report).parent;
+        expect(parent).toMatchObject({ comm: 'maker', command: 'maker 3', isInit: false });
+        expect(wouldDo(id, 'kill-parent')).toContain(`would end ${parent?.pid} (maker)`);
+        const shim = wouldDo(id, 'kill-shim');
+        expect(shim).toContain('and with it its only container');
+        expect(shim).toMatch(new RegExp(`\\b${pid} \\(maker\\)`));
+        expect(wouldDo(id, 'restart-container')).toContain(`first process ${pid} (maker)`);
+        const watch = events(id);
+        const { stderr } = scanOf(id, '--action', 'restart-container', '--yes');
+        expect(stderr).toContain(`${pid} (maker) ended`);
+        await watch.see(RESTARTED);
+      });
+
+      test('restart-container and kill-shim: not while it is frozen', async () => {
+        const id = await start([IMAGE], 'maker', '3');
+        engine.ask('pause', id);
+        for (const action of ['restart-container', 'kill-shim']) {
+          const { stderr } = scanOf(id, '--action', action, '--yes');
+          expect(stderr).toContain(`${action} refused: parent-frozen: its parent is frozen`);
+        }
+        expect(field(id, '.State.Status')).toBe('paused');
+        expect(only(scanOf(id, '--state', 'Z').report).count).toBe(3);
+      });
+
       test('kill-shim: containerd ends its container, docker starts it again', async () => {
         const id = await start(['--restart=always', IMAGE], 'maker', '4');
         const pid = engine.pidOf(id);
         const shim = shimOf(pid);
-        const blast = `${shim} (containerd-shim), and with it its 1 containers`;
+        const blast = `${shim} (containerd-shim), and with it its only container`;
         const said = wouldDo(id, 'kill-shim');
         expect(said).toContain(`would kill the shim ${blast}`);
         expect(said).toContain(`${pid} (maker)`);
@@ -424,7 +452,7 @@ for (const cgroup of [1, 2] as const) {
         const all = [...pids].map(([, p]) => Number(p));
         expect(all).toContain(pid);
         expect(stderr).toContain(`would kill the shim ${shimOf(pid)} (containerd-shim)`);
-        expect(stderr).toContain('and with it its 2 containers, the whole pod');
+        expect(stderr).toContain('and with it its 2 containers, the whole pod:');
         for (const p of all) expect(stderr).toContain(`${p} (maker)`);
       });
     });
