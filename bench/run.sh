@@ -1,11 +1,38 @@
 #!/usr/bin/env bash
-# Who runs it: `npm run bench [-- --quick]`, as root. One run measures Lychgate and
-# its peers side by side; prints a table, writes build/bench/init.json.
+# Who runs it: `npm run bench [-- init|scan] [--quick]`, as root. One run measures
+# Lychgate and its peers side by side; prints a table, writes build/bench/NAME.json.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset NODE_EXTRA_CA_CERTS # doubles Node's start
-mkdir -p build/bench
-cc -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -o build/bench/measure bench/measure.c
-npx esbuild bench/init.ts --bundle --platform=node --target=node20 --format=esm --packages=external \
-  --outfile=build/bench/init.mjs --log-level=warning
-exec node build/bench/init.mjs "$@"
+what=init
+case "${1:-}" in
+  init | scan) what=$1; shift ;;
+  '' | --quick) ;;
+  *) echo "bench: no such benchmark: $1 (init, scan)" >&2; exit 2 ;;
+esac
+
+out=build/bench
+mkdir -p "$out/peers"
+compile() { cc -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -o "$out/$1" "bench/$1.c"; }
+npx esbuild "bench/$what.ts" --bundle --platform=node --target=node20 --format=esm \
+  --packages=external --outfile="$out/$what.mjs" --log-level=warning
+
+if [ "$what" = init ]; then
+  compile measure
+  exec node "$out/init.mjs" "$@"
+fi
+
+for program in population usage floor; do compile "$program"; done
+# What is not installed is left out, and named below the table.
+if command -v go >/dev/null && [ -d /usr/share/gocode/src/github.com/prometheus/procfs ]; then
+  GO111MODULE=off GOPATH=/usr/share/gocode go build -o "$out/peers/scan-go" bench/peers/scan.go
+else
+  echo 'bench: for the Go program: apt-get install golang-go golang-github-prometheus-procfs-dev' >&2
+fi
+if npm install --prefix "$out/peers" --no-save --no-audit --no-fund --silent --ignore-scripts \
+  ps-list@9.0.0 systeminformation@5.33.23 >/dev/null; then
+  cp bench/peers/*.mjs "$out/peers/"
+else
+  echo 'bench: ps-list and systeminformation could not be installed' >&2
+fi
+exec unshare --pid --fork --kill-child --mount-proc node "$out/scan.mjs" "$@"

@@ -22,14 +22,17 @@ export function installed(program: string): boolean {
   return spawnSync(program, ['--version']).error === undefined;
 }
 
-/** Run a helper that prints one JSON object of numbers. */
-export function numbers(argv: readonly string[], env: NodeJS.ProcessEnv = {}) {
+/** Run a helper that prints one JSON object of numbers. @throws when it fails or takes longer */
+export function numbers(argv: readonly string[], env: NodeJS.ProcessEnv = {}, timeout = 0) {
   const [file = '', ...rest] = argv;
   const r = spawnSync(file, rest, {
     encoding: 'utf8',
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
+    timeout,
+    killSignal: 'SIGKILL',
   });
+  if (r.error) throw new Error(`${argv.join(' ')}: ${r.error.message}`);
   if (r.status !== 0) throw new Error(`${argv.join(' ')}: exit ${r.status ?? r.signal}`);
   return JSON.parse(r.stdout) as Record<string, number>;
 }
