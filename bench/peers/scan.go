@@ -1,5 +1,5 @@
 // What articles tell operators to write: every process by prometheus/procfs, its stat,
-// and for each zombie the name of its parent. Prints {"processes", "zombies", "passMs"}.
+// and the zombies kept apart. Prints {"processes", "zombies", "passMs"}.
 package main
 
 import (
