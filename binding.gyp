@@ -12,7 +12,8 @@
         "native/core/start.c",
         "native/core/timer.c",
         "native/core/tty.c",
-        "native/scan/procscan.c"
+        "native/scan/procscan.c",
+        "native/scan/statline.c"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],

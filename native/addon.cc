@@ -253,9 +253,9 @@ Napi::Value ScanProc(const Napi::CallbackInfo& info) {
   o.Set("cpuTicks", Column<Napi::Float64Array>(env, scan, &lg_process::cpu_ticks));
   o.Set("startTicks", Column<Napi::Float64Array>(env, scan, &lg_process::start_ticks));
   o.Set("exitCode", Column<Napi::Int32Array>(env, scan, &lg_process::exit_code));
-  auto comm = Napi::Buffer<char>::New(env, scan.count * LG_PROCSCAN_COMM);
+  auto comm = Napi::Buffer<char>::New(env, scan.count * LG_COMM);
   for (size_t i = 0; i < scan.count; i++)
-    memcpy(comm.Data() + i * LG_PROCSCAN_COMM, scan.processes[i].comm, LG_PROCSCAN_COMM);
+    memcpy(comm.Data() + i * LG_COMM, scan.processes[i].comm, LG_COMM);
   o.Set("comm", comm);
   o.Set("vanished", static_cast<double>(scan.vanished));
   o.Set("unreadable", static_cast<double>(scan.unreadable));

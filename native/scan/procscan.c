@@ -1,124 +1,52 @@
-/* Nothing here waits: a process that hangs does not hang its stat file. */
+/* Nothing here waits for a process: one that hangs does not hang its stat file.
+ *
+ * The caller lists the folder into blocks; each full block may be read by a helper
+ * while the listing goes on. Where no helper can be started (a limit of processes
+ * is what people come here for) the caller reads all by itself. */
 #include "procscan.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-#define PID_DIGITS 10
 /* 52 fields of at most 20 digits and a name of at most 64 bytes are 1200. */
 #define STAT_MAX 4096
+/* 0.5 ms of reading: much more than it costs to start a thread. */
+#define BLOCK 128
+/* /proc is shared with all others on the machine, which have work to do. */
+#define MAX_HELPERS 3
 
-struct text {
-  const char *at, *end;
+struct block {
+  struct block *next;
+  size_t listed, read;
+  uint64_t vanished, unreadable, malformed;
+  int unreadable_error;
+  int32_t pid[BLOCK];
+  char path[BLOCK][LG_PID_DIGITS + sizeof "/stat"];
+  struct lg_process process[BLOCK]; /* the first `read` of them */
 };
 
-static bool digits(struct text *t, uint64_t *out) {
-  const char *first = t->at;
-  uint64_t value = 0;
-  for (; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++) {
-    unsigned digit = (unsigned)(*t->at - '0');
-    if (value > (UINT64_MAX - digit) / 10) return false;
-    value = value * 10 + digit;
-  }
-  *out = value;
-  return t->at > first;
-}
+struct pass {
+  int dir;
+  pthread_mutex_t lock; /* of all below */
+  pthread_cond_t more;
+  struct block *first, *last;
+  struct block *unread; /* the first that no thread has taken */
+  bool complete;        /* no block will be added */
+  int helpers, helpers_allowed;
+  pthread_t helper[MAX_HELPERS];
+};
 
-static bool at_field_end(const struct text *t) {
-  return t->at == t->end || *t->at == ' ' || *t->at == '\n';
-}
-
-static bool blank(struct text *t) { return t->at < t->end && *t->at++ == ' '; }
-
-static bool field_u64(struct text *t, uint64_t *out) {
-  return blank(t) && digits(t, out) && at_field_end(t);
-}
-
-static bool field_u32(struct text *t, uint32_t *out) {
-  uint64_t value;
-  if (!field_u64(t, &value) || value > UINT32_MAX) return false;
-  *out = (uint32_t)value;
-  return true;
-}
-
-static bool field_i32(struct text *t, int32_t *out) {
-  uint64_t value;
-  if (!blank(t)) return false;
-  bool negative = t->at < t->end && *t->at == '-';
-  if (negative) t->at++;
-  if (!digits(t, &value) || !at_field_end(t) || value > INT32_MAX) return false;
-  *out = negative ? -(int32_t)value : (int32_t)value;
-  return true;
-}
-
-static bool skip_fields(struct text *t, int n) {
-  for (; n > 0; n--) {
-    if (!blank(t)) return false;
-    const char *first = t->at;
-    while (!at_field_end(t)) t->at++;
-    if (t->at == first) return false;
-  }
-  return true;
-}
-
-int lg_procscan_parse(const char *text, size_t length, struct lg_process *out) {
-  memset(out, 0, sizeof *out);
-  struct text t = {text, text + length};
-  uint64_t pid, utime, stime;
-  if (!digits(&t, &pid) || pid == 0 || pid > INT32_MAX) return -EINVAL;
-  out->pid = (int32_t)pid;
-
-  /* The name may hold ')', blanks and newlines: it ends at the last ')'. */
-  if (!blank(&t) || t.at == t.end || *t.at != '(') return -EINVAL;
-  const char *name = t.at + 1;
-  const char *close_paren = memrchr(name, ')', (size_t)(t.end - name));
-  if (close_paren == NULL) return -EINVAL;
-  size_t size = (size_t)(close_paren - name);
-  memcpy(out->comm, name, size < sizeof out->comm ? size : sizeof out->comm);
-
-  t.at = close_paren + 1;
-  if (!blank(&t) || t.at == t.end) return -EINVAL;
-  out->state = *t.at++;
-  char lower = (char)(out->state | 0x20);
-  if (lower < 'a' || lower > 'z' || !at_field_end(&t)) return -EINVAL;
-
-  bool ok = field_i32(&t, &out->ppid) && field_i32(&t, &out->pgrp) &&
-            field_i32(&t, &out->session) && skip_fields(&t, 2) && /* tty_nr, tpgid */
-            field_u32(&t, &out->flags) && skip_fields(&t, 4) &&   /* page faults */
-            field_u64(&t, &utime) && field_u64(&t, &stime) &&
-            skip_fields(&t, 4) && /* cutime, cstime, priority, nice */
-            field_i32(&t, &out->threads) && skip_fields(&t, 1) && /* itrealvalue */
-            field_u64(&t, &out->start_ticks);
-  /* At the very end the number may have been cut in two. */
-  if (!ok || t.at == t.end) return -EINVAL;
-  out->cpu_ticks = utime + stime;
-
-  /* Field 52 came with Linux 3.5. */
-  if (skip_fields(&t, 29) && !field_i32(&t, &out->exit_code)) return -EINVAL;
-  return 0;
-}
-
-/* 0 when the name is not that of a process. */
-static int32_t pid_of(const char *name) {
-  struct text t = {name, name + strnlen(name, PID_DIGITS + 1)};
-  uint64_t pid;
-  if (*name == '0' || !digits(&t, &pid) || t.at != t.end || pid > INT32_MAX) return 0;
-  return (int32_t)pid;
-}
-
-/* The whole of DIR/NAME/stat into text: its length, or a negative errno. */
-static ssize_t read_stat(int dir, const char *name, char *text, size_t size) {
-  char path[PID_DIGITS + sizeof "/stat"];
-  size_t digits_in_name = strlen(name);
-  memcpy(path, name, digits_in_name);
-  memcpy(path + digits_in_name, "/stat", sizeof "/stat");
-
+/* The whole of a stat file into text: its length, or a negative errno. */
+static ssize_t read_stat(int dir, const char *path, char *text, size_t size) {
   /* In a test tree it may be a pipe nobody writes to, or a terminal. */
   const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
   int fd;
@@ -138,33 +66,107 @@ static ssize_t read_stat(int dir, const char *name, char *text, size_t size) {
   return error != 0 ? -error : (ssize_t)length;
 }
 
-static struct lg_process *next_row(struct lg_procscan *scan) {
-  if (scan->count == scan->capacity) {
-    size_t capacity = scan->capacity == 0 ? 512 : scan->capacity + scan->capacity / 2;
-    struct lg_process *grown = reallocarray(scan->processes, capacity, sizeof *grown);
-    if (grown == NULL) return NULL;
-    scan->processes = grown;
-    scan->capacity = capacity;
-  }
-  return &scan->processes[scan->count];
-}
-
-static int scan_one(int dir, const char *name, int32_t pid, struct lg_procscan *out) {
+static void read_one(int dir, struct block *b, size_t i) {
   char text[STAT_MAX];
-  ssize_t length = read_stat(dir, name, text, sizeof text);
+  ssize_t length = read_stat(dir, b->path[i], text, sizeof text);
   if (length == -ENOENT || length == -ESRCH) {
-    out->vanished++;
-    return 0;
+    b->vanished++;
+    return;
   }
   if (length < 0) {
-    if (out->unreadable++ == 0) out->unreadable_error = (int)-length;
-    return 0;
+    if (b->unreadable++ == 0) b->unreadable_error = (int)-length;
+    return;
   }
-  struct lg_process *row = next_row(out);
-  if (row == NULL) return -ENOMEM;
-  if (lg_procscan_parse(text, (size_t)length, row) == 0 && row->pid == pid) out->count++;
-  else out->malformed++;
-  return 0;
+  struct lg_process *row = &b->process[b->read];
+  if (lg_statline_parse(text, (size_t)length, row) == 0 && row->pid == b->pid[i]) b->read++;
+  else b->malformed++;
+}
+
+/* Take blocks and read them, until there are no more. */
+static void read_blocks(struct pass *p) {
+  pthread_mutex_lock(&p->lock);
+  for (;;) {
+    while (p->unread == NULL && !p->complete) pthread_cond_wait(&p->more, &p->lock);
+    struct block *b = p->unread;
+    if (b == NULL) break;
+    p->unread = b->next;
+    pthread_mutex_unlock(&p->lock);
+    for (size_t i = 0; i < b->listed; i++) read_one(p->dir, b, i);
+    pthread_mutex_lock(&p->lock);
+  }
+  pthread_mutex_unlock(&p->lock);
+}
+
+static void *help(void *pass) {
+  read_blocks(pass);
+  return NULL;
+}
+
+/* Helpers beside the caller. Not known: none, one thread is always right. */
+static int helpers_allowed(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+  int others = CPU_COUNT(&set) - 1;
+  return others < MAX_HELPERS ? others : MAX_HELPERS;
+}
+
+/* Best effort. Signals are for the threads that the program itself has. */
+static void start_helper(struct pass *p) {
+  if (p->helpers >= p->helpers_allowed) return;
+  sigset_t all, before;
+  sigfillset(&all);
+  if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return;
+  if (pthread_create(&p->helper[p->helpers], NULL, help, p) == 0) p->helpers++;
+  else p->helpers_allowed = p->helpers; /* do not try again and again */
+  (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void publish(struct pass *p, struct block *b, bool last) {
+  pthread_mutex_lock(&p->lock);
+  if (b != NULL) {
+    if (p->last != NULL) p->last->next = b;
+    else p->first = b;
+    p->last = b;
+    if (p->unread == NULL) p->unread = b;
+  }
+  p->complete = last;
+  if (last) pthread_cond_broadcast(&p->more);
+  else pthread_cond_signal(&p->more);
+  pthread_mutex_unlock(&p->lock);
+}
+
+/* Hand out the folder's pids. Nothing is handed out any more when this fails. */
+static int list(struct pass *p, DIR *dir) {
+  struct block *b = NULL;
+  int error = 0;
+  for (;;) {
+    errno = 0;
+    const struct dirent *entry = readdir(dir);
+    if (entry == NULL) {
+      error = -errno; /* 0 at the end */
+      break;
+    }
+    int32_t pid = lg_statline_pid(entry->d_name);
+    if (pid == 0) continue;
+    if (b != NULL && b->listed == BLOCK) {
+      publish(p, b, false);
+      start_helper(p);
+      b = NULL;
+    }
+    /* only its head need be clear, not the 11 kB behind it */
+    if (b == NULL && (b = malloc(sizeof *b)) != NULL) memset(b, 0, offsetof(struct block, pid));
+    if (b == NULL) {
+      error = -ENOMEM;
+      break;
+    }
+    char *path = b->path[b->listed];
+    b->pid[b->listed++] = pid;
+    size_t digits = strlen(entry->d_name);
+    memcpy(path, entry->d_name, digits);
+    memcpy(path + digits, "/stat", sizeof "/stat");
+  }
+  publish(p, b, true);
+  return error;
 }
 
 static int by_pid(const void *a, const void *b) {
@@ -172,36 +174,51 @@ static int by_pid(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* The blocks, in their order, into one table. */
+static int collect(const struct pass *p, struct lg_procscan *out) {
+  size_t count = 0;
+  for (const struct block *b = p->first; b != NULL; b = b->next) count += b->read;
+  if (count > 0 && (out->processes = reallocarray(NULL, count, sizeof *out->processes)) == NULL)
+    return -ENOMEM;
+  bool ascending = true; /* procfs lists so, other file systems do not */
+  for (const struct block *b = p->first; b != NULL; b = b->next) {
+    for (size_t i = 0; i < b->read; i++) {
+      if (out->count > 0 && out->processes[out->count - 1].pid >= b->process[i].pid)
+        ascending = false;
+      out->processes[out->count++] = b->process[i];
+    }
+    out->vanished += b->vanished;
+    out->malformed += b->malformed;
+    out->unreadable += b->unreadable;
+    if (out->unreadable_error == 0) out->unreadable_error = b->unreadable_error;
+  }
+  if (!ascending) qsort(out->processes, out->count, sizeof *out->processes, by_pid);
+  return 0;
+}
+
 int lg_procscan(const char *proc, struct lg_procscan *out) {
   memset(out, 0, sizeof *out);
   DIR *dir = opendir(proc); /* O_CLOEXEC in glibc and musl */
   if (dir == NULL) return -errno;
-  int error = 0;
-  while (error == 0) {
-    errno = 0;
-    const struct dirent *entry = readdir(dir);
-    if (entry == NULL) {
-      error = -errno; /* 0 at the end */
-      break;
-    }
-    int32_t pid = pid_of(entry->d_name);
-    if (pid != 0) error = scan_one(dirfd(dir), entry->d_name, pid, out);
-  }
+  struct pass p = {.dir = dirfd(dir),
+                   .lock = PTHREAD_MUTEX_INITIALIZER,
+                   .more = PTHREAD_COND_INITIALIZER,
+                   .helpers_allowed = helpers_allowed()};
+  int error = list(&p, dir);
+  read_blocks(&p);
+  for (int i = 0; i < p.helpers; i++) (void)pthread_join(p.helper[i], NULL);
   (void)closedir(dir);
-  if (error != 0) {
-    lg_procscan_free(out);
-    memset(out, 0, sizeof *out);
-    return error;
+  if (error == 0) error = collect(&p, out);
+  for (struct block *b = p.first; b != NULL;) {
+    struct block *next = b->next;
+    free(b);
+    b = next;
   }
-  bool ascending = true; /* procfs lists so, other file systems do not */
-  for (size_t i = 1; ascending && i < out->count; i++)
-    ascending = out->processes[i - 1].pid < out->processes[i].pid;
-  if (!ascending) qsort(out->processes, out->count, sizeof *out->processes, by_pid);
-  return 0;
+  return error;
 }
 
 void lg_procscan_free(struct lg_procscan *scan) {
   free(scan->processes);
   scan->processes = NULL;
-  scan->count = scan->capacity = 0;
+  scan->count = 0;
 }

@@ -44,7 +44,7 @@ static int tree(const char *path) {
     printf("%d %d %d %d %c %d %u %llu %llu %d ", p->pid, p->ppid, p->pgrp, p->session, p->state,
            p->threads, p->flags, (unsigned long long)p->cpu_ticks,
            (unsigned long long)p->start_ticks, p->exit_code);
-    for (int k = 0; k < LG_PROCSCAN_COMM; k++) printf("%02x", (unsigned char)p->comm[k]);
+    for (int k = 0; k < LG_COMM; k++) printf("%02x", (unsigned char)p->comm[k]);
     printf("\n");
   }
   printf("count %zu vanished %llu unreadable %llu malformed %llu\n", scan.count,
@@ -92,7 +92,7 @@ static int parse(const char *text, size_t length, struct lg_process *out) {
   char *copy = malloc(length != 0 ? length : 1);
   CHECK(copy != NULL);
   memcpy(copy, text, length);
-  int error = lg_procscan_parse(copy, length, out);
+  int error = lg_statline_parse(copy, length, out);
   free(copy);
   CHECK(error == 0 || error == -EINVAL);
   return error;
