@@ -5,6 +5,8 @@
  * is what people come here for) the caller reads all by itself. */
 #include "procscan.h"
 
+#include "old-glibc.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -15,14 +15,14 @@ export interface Verdict {
 }
 
 /** Of so many zombies of one parent the status is read; the rest is taken to be like them. */
-export const MAX_LOOKED_AT = 256;
+export const MAX_LOOKED_AT = 64;
 
 /**
  * A first thread that has exited shows Z while others of its process live
- * (delay_group_leader): never a zombie. null: it is one, see its parent.
+ * (delay_group_leader): never a zombie. null: it is one, see its parent. To be asked
+ * only of processes with more than one thread.
  */
-export function classifyLeader(facts: Facts, pid: number, threads: number): Verdict | null {
-  if (threads < 2) return null;
+export function classifyLeader(facts: Facts, pid: number): Verdict | null {
   const table = threadsOf(facts, pid);
   if (!table) return null;
   const { state, pid: tids } = table.columns;
@@ -53,7 +53,7 @@ export function classifyParent(
 
 /** ptrace(2): the tracer is told of the end first, and the parent cannot wait before it. */
 export function classifyTraced(facts: Facts, pid: number, ppid: number): Verdict | null {
-  const tracer = facts.status(pid)?.tracerPid ?? 0;
+  const tracer = facts.tracer(pid);
   return tracer > 0 && tracer !== ppid ? { class: 'traced', by: tracer } : null;
 }
 

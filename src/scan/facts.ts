@@ -17,6 +17,8 @@ export interface Status {
   blocked: bigint;
 }
 
+const TRACER = '\nTracerPid:';
+
 const number = (text: string, key: string) => {
   const m = new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(text);
   return m ? Number(m[1]) : 0;
@@ -49,10 +51,10 @@ export class Facts {
     this.proc = `${root}/proc`;
   }
 
-  /** null when it is gone or not ours to read. */
+  /** null when it is gone or not ours to read. As UTF-8, which Node reads in one call. */
   text(pid: number, file: string): string | null {
     try {
-      return readFileSync(`${this.proc}/${pid}/${file}`, 'latin1');
+      return readFileSync(`${this.proc}/${pid}/${file}`, 'utf8');
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EACCES' || code === 'EPERM') {
@@ -68,10 +70,16 @@ export class Facts {
     return text ? parseStatus(text) : null;
   }
 
+  /** 0 when nobody traces it. Asked of many: nothing else of the file is looked at. */
+  tracer(pid: number): number {
+    const text = this.text(pid, 'status');
+    return text ? Number.parseInt(text.slice(text.indexOf(TRACER) + TRACER.length), 10) || 0 : 0;
+  }
+
   command(pid: number): string | null {
     const text = this.text(pid, 'cmdline');
     if (!text) return null;
-    return Buffer.from(text.replace(/\0+$/, '').replaceAll('\0', ' '), 'latin1').toString('utf8');
+    return text.replace(/\0+$/, '').replaceAll('\0', ' ');
   }
 
   /** Function and kernel stack, best effort: both want privileges. */

@@ -14,7 +14,7 @@ import type { Limits } from './limits';
 import type { Look, StuckTask } from './look';
 import type { Container, Finding, ProcessRef } from './model';
 import { type ParentFacts, readParent } from './parents';
-import type { FirstSeen } from './scan';
+import type { FirstSeen } from './seen';
 
 export interface Input {
   before: Look;
@@ -33,6 +33,14 @@ interface Group {
   rows: number[];
 }
 
+/** The zombies of one parent. */
+interface Family {
+  parent: ParentFacts | undefined;
+  lookedAt: number;
+  /** Those with nothing of their own to tell. */
+  plain: Group | undefined;
+}
+
 export function findings(input: Input): Finding[] {
   const whose = new Whose(input);
   const found = [...zombies(input, whose), ...stuckTasks(input, whose), ...frozen(input, whose)];
@@ -41,6 +49,7 @@ export function findings(input: Input): Finding[] {
 
 /** Zombies at both looks: the pid alone may have been used again in between. */
 function confirmed({ before, now }: Input): number[] {
+  if (before === now) return [...now.zombies];
   const old = before.table;
   const { pid, startTicks } = now.table.columns;
   return now.zombies.filter((row) => {
@@ -56,34 +65,53 @@ function confirmed({ before, now }: Input): number[] {
 function* zombies(input: Input, whose: Whose): Generator<Finding> {
   const { now, facts, root } = input;
   const frozenPids = new Set(now.frozen.flatMap((f) => f.pids));
-  const parents = new Map<number, ParentFacts | undefined>();
-  const looked = new Map<number, number>();
-  const groups = new Map<string, Group>();
+  const families = new Map<number, Family>();
+  const groups: Group[] = [];
+  const odd = new Map<string, Group>();
   const { pid, ppid, threads } = now.table.columns;
+  const start = (verdict: Verdict, parent: ParentFacts | undefined): Group => {
+    const group = { verdict, parent, rows: [] };
+    groups.push(group);
+    return group;
+  };
+  let family: Family | undefined;
+  let parentPid = 0;
   for (const row of confirmed(input)) {
     const above = ppid[row] as number;
-    if (!parents.has(above)) parents.set(above, readParent(facts, now.table, above, root));
-    const parent = parents.get(above);
-    const n = looked.get(above) ?? 0;
-    looked.set(above, n + 1);
-    const verdict =
-      classifyLeader(facts, pid[row] as number, threads[row] as number) ??
-      (n < MAX_LOOKED_AT ? classifyTraced(facts, pid[row] as number, above) : null) ??
-      classifyParent(parent, frozenPids);
-    const key = `${above} ${verdict.class} ${verdict.by}`;
-    const group = groups.get(key);
-    if (group) group.rows.push(row);
-    else groups.set(key, { verdict, parent, rows: [row] });
+    /* those of one parent mostly stand together */
+    if (!family || above !== parentPid) family = families.get(above);
+    parentPid = above;
+    if (!family) {
+      const parent = readParent(facts, now.table, above, root);
+      family = { parent, lookedAt: 0, plain: undefined };
+      families.set(above, family);
+    }
+    let own: Verdict | null = null;
+    if ((threads[row] as number) > 1) {
+      own = classifyLeader(facts, pid[row] as number);
+    }
+    if (!own && family.lookedAt < MAX_LOOKED_AT) {
+      family.lookedAt++;
+      own = classifyTraced(facts, pid[row] as number, above);
+    }
+    let group: Group | undefined;
+    if (own) {
+      const key = `${above} ${own.class} ${own.by}`;
+      group = odd.get(key) ?? start(own, family.parent);
+      odd.set(key, group);
+    } else {
+      family.plain ??= start(classifyParent(family.parent, frozenPids), family.parent);
+      group = family.plain;
+    }
+    group.rows.push(row);
   }
-  for (const group of groups.values()) yield zombieFinding(group, input, whose);
+  for (const group of groups) yield zombieFinding(group, input, whose);
 }
 
 function zombieFinding({ verdict, parent, rows }: Group, input: Input, whose: Whose): Finding {
   const { table } = input.now;
   const { startTicks } = table.columns;
-  const oldest = rows
-    .toSorted((a, b) => (startTicks[a] as number) - (startTicks[b] as number))
-    .slice(0, MAX_NAMED);
+  const oldest = lowest(rows, startTicks, MAX_NAMED);
   const first = table.columns.pid[oldest[0] as number] as number;
   /* A zombie of v1 has no cgroup of its own any more, its parent has. A shim's is the shim's. */
   const container =
@@ -96,10 +124,7 @@ function zombieFinding({ verdict, parent, rows }: Group, input: Input, whose: Wh
     processes: oldest.map((row) => reference(input, row)),
     parent: parent?.parent ?? null,
     container,
-    seenSeconds: seenFor(
-      input,
-      rows.map((row) => table.columns.pid[row] as number),
-    ),
+    seenSeconds: input.seen.zombies(rows),
     limit: input.limits.of(limited),
     where: verdict.class === 'leader-stuck' ? input.facts.where(first, verdict.by) : null,
     advice: adviseZombie(verdict, parent?.parent ?? null, container !== null),
@@ -111,10 +136,20 @@ function reference({ now }: Input, row: number): ProcessRef {
   return { pid, tid: null, startTicks, comm };
 }
 
-function seenFor({ seen, now }: Input, ids: readonly number[]): number {
-  let first = now.at;
-  for (const id of ids) first = Math.min(first, seen.get(id)?.[1] ?? now.at);
-  return Math.round((now.at - first) * 100) / 100;
+/** The first `most` of these rows by a column, without putting all of them in order. */
+function lowest(rows: readonly number[], column: Float64Array, most: number): number[] {
+  const kept: number[] = [];
+  let bound = Number.POSITIVE_INFINITY;
+  for (const row of rows) {
+    const value = column[row] as number;
+    if (value >= bound) continue;
+    let i = kept.length;
+    while (i > 0 && (column[kept[i - 1] as number] as number) > value) i--;
+    kept.splice(i, 0, row);
+    if (kept.length > most) kept.pop();
+    if (kept.length === most) bound = column[kept[most - 1] as number] as number;
+  }
+  return kept;
 }
 
 function* stuckTasks(input: Input, whose: Whose): Generator<Finding> {
@@ -132,7 +167,7 @@ function* stuckTasks(input: Input, whose: Whose): Generator<Finding> {
       processes: [{ pid, tid, startTicks, comm }],
       parent: readParent(facts, now.table, ppidOf(input, pid), input.root)?.parent ?? null,
       container: whose.container(pid),
-      seenSeconds: seenFor(input, [id]),
+      seenSeconds: input.seen.stuck(id),
       limit: limits.of(pid),
       where: facts.where(pid, tid),
       advice: stuck ? ADVICE_STUCK : ADVICE_BUSY,

@@ -12,6 +12,7 @@ import { findings } from './findings';
 import { Limits } from './limits';
 import { type Look, takeLook, type Wanted } from './look';
 import type { FindingState, ScanReport } from './model';
+import { FirstSeen } from './seen';
 
 export interface ScanOptions extends Filter {
   /** Seconds between the two looks. Default 10. */
@@ -26,16 +27,13 @@ export interface ScanOptions extends Filter {
   onHold?: (seconds: number) => void;
 }
 
-/** pid -> [start time, first seen]; seconds of CLOCK_MONOTONIC. Kept from look to look. */
-export type FirstSeen = Map<number, readonly [startTicks: number, at: number]>;
-
 /** Looks again and again, and remembers. */
 export class Scanner {
   readonly #options: ScanOptions;
   readonly #root: string;
   readonly #wanted: Wanted;
   #before: Look | undefined;
-  #seen: FirstSeen = new Map();
+  #seen: FirstSeen | undefined;
 
   constructor(options: ScanOptions) {
     const states = options.states ?? ['Z', 'D', 'frozen'];
@@ -57,7 +55,8 @@ export class Scanner {
     const facts = new Facts(this.#root);
     const now = takeLook(facts, this.#root, this.#wanted);
     const before = this.#before ?? now;
-    this.#seen = remember(this.#seen, now);
+    const seen = new FirstSeen(now, this.#seen);
+    this.#seen = seen;
     this.#before = now;
     const limits = new Limits(this.#root, now.table);
     const states = this.#options.states ?? ['Z', 'D', 'frozen'];
@@ -67,7 +66,7 @@ export class Scanner {
       facts,
       limits,
       root: this.#root,
-      seen: this.#seen,
+      seen,
     }).filter((f) => states.includes(f.state));
     const kept = keep(found, this.#options);
     const sum = (state: FindingState) =>
@@ -88,18 +87,6 @@ export class Scanner {
       blind: blindness(facts, now),
     };
   }
-}
-
-function remember(old: FirstSeen, now: Look): FirstSeen {
-  const next: FirstSeen = new Map();
-  const note = (id: number, startTicks: number) => {
-    const known = old.get(id);
-    next.set(id, known?.[0] === startTicks ? known : [startTicks, now.at]);
-  };
-  const { pid, startTicks } = now.table.columns;
-  for (const row of now.zombies) note(pid[row] as number, startTicks[row] as number);
-  for (const [tid, task] of now.stuck) note(tid, task.startTicks);
-  return next;
 }
 
 /** PROC_PID_INIT_INO of the kernel: the machine's own PID namespace. */
