@@ -212,20 +212,21 @@ describe('the real /proc', () => {
   });
 });
 
-const VARIANTS = { plain: ['-O2'], asan: ['-fsanitize=address,undefined', '-g', '-O1'] };
+const VARIANTS = {
+  plain: ['-O2'],
+  asan: ['-fsanitize=address,undefined', '-g', '-O1'],
+  tsan: ['-fsanitize=thread', '-g', '-O1'],
+};
 
 describe.each(Object.entries(VARIANTS))('in C, %s', (variant, flags) => {
   const into = join(ROOT, 'build', 'scan-tests', variant);
   const env = cleanEnv({ ASAN_OPTIONS: 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1' });
-  const scanTest = (...args: string[]) => {
-    const r = spawnSync(join(into, 'scan_test'), args, {
-      encoding: 'utf8',
-      timeout: 60_000,
-      env,
-    });
+  const outputOf = (file: string, ...args: string[]) => {
+    const r = spawnSync(file, args, { encoding: 'utf8', timeout: 60_000, env, maxBuffer: 1 << 24 });
     expect(r).toMatchObject({ status: 0, signal: null, stderr: '' });
     return r.stdout.trimEnd().split('\n');
   };
+  const scanTest = (...args: string[]) => outputOf(join(into, 'scan_test'), ...args);
 
   beforeAll(() => {
     const script = join(ROOT, 'test', 'native', 'build.sh');
@@ -255,8 +256,48 @@ describe.each(Object.entries(VARIANTS))('in C, %s', (variant, flags) => {
     expect(scanTest('tree', join(dir, 'missing'))).toEqual(['error 2']);
   });
 
-  test('hardly a descriptor left', () => {
-    scanTest('descriptors', proc);
+  /* ThreadSanitizer wants descriptors of its own. */
+  if (variant !== 'tsan') {
+    test('hardly a descriptor left', () => {
+      scanTest('descriptors', proc);
+    });
+  }
+
+  describe('so many that threads help', () => {
+    let many: string;
+    beforeAll(() => {
+      many = mkdtempSync(join(dir, 'many-'));
+      for (let pid = 1; pid <= 3001; pid++) {
+        mkdirSync(`${many}/${pid}`);
+        /* each tenth is not a stat line, each hundredth is gone */
+        if (pid % 100 === 0) continue;
+        const line = pid % 10 === 0 ? 'no stat line\n' : statLine(pid, `of ${pid}`, 'Z', pid % 7);
+        writeFileSync(`${many}/${pid}/stat`, line);
+      }
+    });
+
+    test('one processor, many processors, no thread to be had: the same', () => {
+      const file = join(into, 'scan_test');
+      const lines = scanTest('tree', many);
+      const seen = lines.slice(0, -1).map((l) => Number.parseInt(l, 10));
+      const expected = Array.from({ length: 3001 }, (_, i) => i + 1).filter((pid) => pid % 10);
+      expect(seen).toEqual(expected);
+      expect(lines.at(-1)).toBe('count 2701 vanished 30 unreadable 0 malformed 270');
+      expect(outputOf('taskset', '-c', '0', file, 'tree', many)).toEqual(lines);
+      if (variant !== 'plain') return; /* sanitizers reserve more memory than any limit */
+      /* a stack of 1 GB for each new thread, and less memory than that */
+      const starved = `ulimit -s 1048576 && ulimit -v 524288 && exec ${file} tree ${many}`;
+      expect(outputOf('sh', '-c', starved)).toEqual(lines);
+    });
+
+    test('under a storm of signals', () => {
+      const sound = mkdtempSync(join(dir, 'sound-'));
+      for (let pid = 1; pid <= 400; pid++) {
+        mkdirSync(`${sound}/${pid}`);
+        writeFileSync(`${sound}/${pid}/stat`, statLine(pid, 'x'));
+      }
+      scanTest('storm', sound);
+    });
   });
 
   test('damaged lines', () => {

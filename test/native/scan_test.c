@@ -1,13 +1,17 @@
 /* Tests of native/scan from the inside.
  *   scan_test tree DIR       scan DIR and print what was found, a line a process
  *   scan_test descriptors DIR with room for two descriptors, and for one
+ *   scan_test storm DIR      scan DIR again and again under signals
  *   scan_test mutate ROUNDS  parse damaged lines in blocks of their exact size */
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "procscan.h"
@@ -82,6 +86,39 @@ static int descriptors(const char *path) {
   return 0;
 }
 
+static atomic_int taken, taken_elsewhere;
+
+static void take(int signal) {
+  (void)signal;
+  atomic_fetch_add(gettid() == getpid() ? &taken : &taken_elsewhere, 1);
+}
+
+/* Signals reach the program's own thread only, and no read is lost to EINTR. */
+static int storm(const char *path) {
+  struct sigaction action = {.sa_handler = take}; /* no SA_RESTART */
+  CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+  struct lg_procscan scan;
+  CHECK(lg_procscan(path, &scan) == 0);
+  size_t count = scan.count;
+  lg_procscan_free(&scan);
+  pid_t parent = getpid(), sender = fork();
+  CHECK(sender >= 0);
+  if (sender == 0)
+    while (kill(parent, SIGUSR1) == 0 && getppid() == parent) continue;
+  for (int before = atomic_load(&taken), round = 0; round < 5 || atomic_load(&taken) == before;
+       round++) {
+    CHECK(lg_procscan(path, &scan) == 0);
+    CHECK(scan.count == count && scan.unreadable == 0 && scan.vanished == 0);
+    lg_procscan_free(&scan);
+  }
+  CHECK(kill(sender, SIGKILL) == 0);
+  while (waitpid(sender, NULL, 0) < 0) CHECK(errno == EINTR);
+  CHECK(atomic_load(&taken_elsewhere) == 0);
+  sigset_t mask;
+  CHECK(sigprocmask(SIG_BLOCK, NULL, &mask) == 0 && sigismember(&mask, SIGUSR1) == 0);
+  return 0;
+}
+
 static const char line[] =
     "4242 (a) Z 1 (b) Z 17 4242 4000 0 -1 4228356 10 20 30 40 50 60 70 80 20 0 1 0 "
     "18446744073709551615 0 0 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 "
@@ -138,6 +175,7 @@ int main(int argc, char **argv) {
   if (argc != 3) return 2;
   if (strcmp(argv[1], "tree") == 0) return tree(argv[2]);
   if (strcmp(argv[1], "descriptors") == 0) return descriptors(argv[2]);
+  if (strcmp(argv[1], "storm") == 0) return storm(argv[2]);
   if (strcmp(argv[1], "mutate") == 0) return mutate(atoi(argv[2]));
   return 2;
 }
