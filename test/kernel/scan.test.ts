@@ -60,6 +60,8 @@ const stateOf = (pid: number) => {
   }
 };
 
+const alive = (pid: number) => /[RS]/.test(stateOf(pid) ?? '');
+
 test('zombies of a living parent: one finding, counted, held, with a limit and advice', async () => {
   const [r] = await zombies(7);
   const a = scan('--pid', String(r.pid));
@@ -210,9 +212,8 @@ describe('stuck in D, on a file system that does not answer', () => {
     const other = (p: number) => tasks(p).find((t) => t !== p && hangs(p, t));
     const pid = await stuckOn(
       (file) => [fixture('stuck_thread'), file],
-      (p) => other(p) !== undefined,
+      (p) => other(p) !== undefined && stateOf(p) === 'S',
     );
-    expect(stateOf(pid)).toBe('S');
     expect(only(scan('--pid', String(pid)))).toMatchObject({
       class: 'd-stuck',
       processes: [{ pid, tid: other(pid) }],
@@ -256,7 +257,7 @@ describe('actions', () => {
     const [r] = await zombies(2);
     const would = act(r.pid, 'kill-parent');
     expect(would.stderr).toMatch(/would end \d+ \(zombies\) by SIGTERM.*--yes does it/);
-    expect(stateOf(r.pid)).toBe('S');
+    expect(alive(r.pid)).toBe(true);
     const folder = mkdtempSync(join(tmpdir(), 'lychgate-audit-'));
     const audit = join(folder, 'audit');
     const did = act(r.pid, 'kill-parent', '--yes', '--audit', audit);
@@ -287,14 +288,14 @@ describe('actions', () => {
     expect(act(init, 'kill-parent', '--yes').stderr).toContain(
       'is the first process of its container',
     );
-    expect(stateOf(init)).toBe('S');
+    expect(alive(init)).toBe(true);
   });
 
   test('restart-container and kill-shim: refused outside of containers', async () => {
     const [r] = await zombies(2);
     expect(act(r.pid, 'restart-container', '--yes').stderr).toContain('is in no container');
     expect(act(r.pid, 'kill-shim', '--yes').stderr).toContain('it hangs on no containerd-shim');
-    expect(stateOf(r.pid)).toBe('S');
+    expect(alive(r.pid)).toBe(true);
   });
 
   test('an audit file that cannot be written: nothing is done', async () => {
@@ -313,7 +314,7 @@ describe('actions', () => {
     );
     expect(did.code).toBe(2);
     expect(did.stderr).toContain('so nothing is done');
-    expect(stateOf(r.pid)).toBe('S');
+    expect(alive(r.pid)).toBe(true);
   });
 });
 

@@ -16,6 +16,7 @@ const CTRL_Z = '\x1a';
 const DEADLINE_MS = 60_000;
 
 interface Stat {
+  name: string;
   state: string;
   parent: number;
   group: number;
@@ -27,7 +28,8 @@ function stat(pid: number): Stat | undefined {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
     const f = text.slice(text.lastIndexOf(')') + 2).split(' ');
     const n = (i: number) => Number(f[i]);
-    return { state: f[0] ?? '', parent: n(1), group: n(2), foreground: n(5) };
+    const name = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'));
+    return { name, state: f[0] ?? '', parent: n(1), group: n(2), foreground: n(5) };
   } catch {
     return undefined;
   }
@@ -45,6 +47,16 @@ async function until<T>(what: string, look: () => T | undefined | false): Promis
 
 const inState = (pid: number, states: string) =>
   until(`${pid} in state ${states}`, () => states.includes(stat(pid)?.state ?? 'Z'));
+
+/**
+ * sleep(1), executed, in the foreground and not stopped. The name counts: bash's child takes the
+ * terminal while it still ignores SIGTSTP, and sets that right only just before it executes.
+ */
+const sleepsInForeground = (pid: number) =>
+  until('sleep in the foreground', () => {
+    const s = stat(pid);
+    return s?.name === 'sleep' && s.foreground === pid && s.state === 'S';
+  });
 
 /** The one child of a process, once it is there. */
 const childOf = (pid: number) =>
@@ -226,7 +238,7 @@ it('bg lets a stopped COMMAND go on without the terminal', async () => {
   t.type(`${CLI} -- sleep 1000\n`);
   const init = await childOf(await t.pid());
   const child = await childOf(init);
-  await until('COMMAND in the foreground', () => stat(child)?.foreground === child);
+  await sleepsInForeground(child);
   t.type(CTRL_Z);
   await t.see(/Stopped[\s\S]*ready> /);
   t.type('bg\n');
@@ -267,14 +279,14 @@ it.each(['session leader', 'PID 1'])('a shell below has job control (%s)', async
   const init = role === 'PID 1' ? await childOf(await t.pid()) : await t.pid();
   const bash = await childOf(init);
   const sleep = await childOf(bash);
-  await until('sleep in the foreground', () => stat(sleep)?.foreground === sleep);
+  await sleepsInForeground(sleep);
   t.type(CTRL_Z);
   await t.see(/Stopped +sleep 1000\r\nready> /);
   expect(stat(sleep)?.foreground).toBe(bash);
   t.type('jobs\n');
   await t.see(/\[1\]\+ +Stopped +sleep 1000\r\nready> /);
   t.type('fg\n');
-  await until('sleep in the foreground', () => stat(sleep)?.foreground === sleep);
+  await sleepsInForeground(sleep);
   t.type(CTRL_Z);
   await t.see(/Stopped +sleep 1000\r\nready> /);
   t.type('bg\n');
