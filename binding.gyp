@@ -12,6 +12,11 @@
         "native/core/start.c",
         "native/core/timer.c",
         "native/core/tty.c",
+        "native/preap/preap.c",
+        "native/preap/seccomp.c",
+        "native/preap/stub_aarch64.c",
+        "native/preap/stub_x86_64.c",
+        "native/preap/tracee.c",
         "native/scan/procscan.c",
         "native/scan/statline.c"
       ],

@@ -1,5 +1,5 @@
-// The one file that knows both sides: Node-API above, native/core and native/scan
-// below.
+// The one file that knows both sides: Node-API above, native/core, native/preap and
+// native/scan below.
 // Every function here is typed in src/native.ts, its only caller. Arguments are
 // checked there; what is checked here again would crash the process otherwise.
 #include <napi.h>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/lychgate.h"
+#include "preap/preap.h"
 #include "scan/procscan.h"
 
 namespace {
@@ -265,6 +266,52 @@ Napi::Value ScanProc(const Napi::CallbackInfo& info) {
   return o;
 }
 
+// In the order of enum lg_refusal.
+const char* const kRefusals[] = {nullptr,   "vanished", "permission",      "traced",  "stopped",
+                                 "deaf",    "foreign",  "seccomp",         "seccomp-unknown",
+                                 "no-room", "busy",     "stuck",           "failed"};
+
+// preap(what: PreapRequest): PreapResult
+Napi::Value Preap(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Object o = info[0].As<Napi::Object>();
+  auto pids = o.Get("pids").As<Napi::Int32Array>();
+  auto inner = o.Get("inner").As<Napi::Int32Array>();
+  auto starts = o.Get("starts").As<Napi::Float64Array>();
+  size_t count = pids.ElementLength();
+  if (inner.ElementLength() != count || starts.ElementLength() != count)
+    return Fail(env, "preap", EINVAL);
+  std::vector<lg_zombie> zombies(count + 1);
+  for (size_t i = 0; i < count; i++) {
+    zombies[i].pid = pids[i];
+    zombies[i].inner = inner[i];
+    zombies[i].start_ticks = static_cast<uint64_t>(starts[i]);
+  }
+  lg_preap_request request{};
+  request.parent = o.Get("parent").ToNumber().Int32Value();
+  request.start_ticks = static_cast<uint64_t>(o.Get("parentStart").ToNumber().Int64Value());
+  request.descends = Flag(o, "descends");
+  request.limit_ns = Nanoseconds(o, "limitMs");
+  request.zombies = zombies.data();
+  request.count = count;
+  lg_preap_result out;
+  lg_preap(&request, &out);
+  auto outcomes = Napi::Uint8Array::New(env, count);
+  for (size_t i = 0; i < count; i++) outcomes[i] = static_cast<uint8_t>(zombies[i].outcome);
+  Napi::Object result = Napi::Object::New(env);
+  const char* refusal = kRefusals[out.refusal];
+  result.Set("refusal", refusal != nullptr ? Napi::String::New(env, refusal) : env.Null());
+  result.Set("errno", out.error);
+  result.Set("error", out.error != 0 ? Napi::String::New(env, strerror(out.error)) : env.Null());
+  result.Set("step", out.step != nullptr ? Napi::String::New(env, out.step) : env.Null());
+  result.Set("rounds", out.rounds);
+  result.Set("reaped", static_cast<double>(out.reaped));
+  result.Set("longestMs", static_cast<double>(out.longest_ns) / 1e6);
+  result.Set("totalMs", static_cast<double>(out.total_ns) / 1e6);
+  result.Set("outcomes", outcomes);
+  return result;
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("eventSize", static_cast<double>(sizeof(lg_event)));
   exports.Set("arm", Napi::Function::New<Arm>(env, "arm"));
@@ -279,6 +326,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("signalExact", Napi::Function::New<SignalExact>(env, "signalExact"));
   exports.Set("disarm", Napi::Function::New<Disarm>(env, "disarm"));
   exports.Set("finish", Napi::Function::New<Finish>(env, "finish"));
+  exports.Set("preap", Napi::Function::New<Preap>(env, "preap"));
   exports.Set("scanProc", Napi::Function::New<ScanProc>(env, "scanProc"));
   napi_add_env_cleanup_hook(env, AtExit, nullptr);
   return exports;

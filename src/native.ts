@@ -129,6 +129,71 @@ export interface ScanCore {
   scanProc(dir: string): ProcessColumns;
 }
 
+/** What became of one zombie (enum lg_zombie_outcome). */
+export enum PreapOutcome {
+  /** Not tried: refused, or the time was over. */
+  Left,
+  Reaped,
+  /** Not there any more: its parent was quicker. */
+  Gone,
+  /** The pid is another process now, or no zombie. */
+  Changed,
+  /** wait4 did not give it: another's child, or a tracer must wait for it first. */
+  Kept,
+}
+
+/** Why nothing, or nothing more, was done (enum lg_refusal). */
+export type PreapRefusal =
+  | 'vanished'
+  | 'permission'
+  | 'traced'
+  | 'stopped'
+  | 'deaf'
+  | 'foreign'
+  | 'seccomp'
+  | 'seccomp-unknown'
+  | 'no-room'
+  | 'busy'
+  | 'stuck'
+  | 'failed';
+
+/** The zombies are rows: pids[i], inner[i] and starts[i] are the same one. */
+export interface PreapRequest {
+  parent: number;
+  /** Start of the parent, clock ticks since boot. */
+  parentStart: number;
+  /** The parent descends from this process, and so has its seccomp filters. */
+  descends: boolean;
+  /** Begin no round after this time. */
+  limitMs: number;
+  /** As /proc shows them. */
+  pids: Int32Array;
+  /** As the parent's own PID namespace has them. */
+  inner: Int32Array;
+  starts: Float64Array;
+}
+
+export interface PreapResult {
+  refusal: PreapRefusal | null;
+  /** 0 unless a system call failed; then error is its text and step its name. */
+  errno: number;
+  error: string | null;
+  step: string | null;
+  /** How often a thread of the parent was stopped. */
+  rounds: number;
+  reaped: number;
+  /** The longest it stood still, and the sum. */
+  longestMs: number;
+  totalMs: number;
+  /** PreapOutcome of each row. */
+  outcomes: Uint8Array;
+}
+
+export interface PreapCore {
+  /** Make a parent reap its zombies. Blocks until done; the core goes on meanwhile. */
+  preap(what: PreapRequest): PreapResult;
+}
+
 export enum EventKind {
   Reaped = 1,
   MainEnded,
@@ -203,7 +268,9 @@ function candidates(): string[] {
   ];
 }
 
-let loaded: (Core & ScanCore) | undefined;
+type Addon = Core & ScanCore & PreapCore;
+
+let loaded: Addon | undefined;
 
 /** Load the addon. Throws one error that says where it looked and how to build it. */
 export function loadCore(): Core {
@@ -215,7 +282,12 @@ export function loadScanCore(): ScanCore {
   return loadAddon();
 }
 
-function loadAddon(): Core & ScanCore {
+/** The same addon, for those who reap. Throws as loadCore does. */
+export function loadPreapCore(): PreapCore {
+  return loadAddon();
+}
+
+function loadAddon(): Addon {
   if (loaded) return loaded;
   const tried: string[] = [];
   for (const file of candidates()) {
@@ -224,7 +296,7 @@ function loadAddon(): Core & ScanCore {
       continue;
     }
     try {
-      loaded = require(file) as Core & ScanCore;
+      loaded = require(file) as Addon;
       return loaded;
     } catch (error) {
       tried.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);

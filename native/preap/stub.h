@@ -1,0 +1,80 @@
+/*
+ * The code that runs in the tracee, and the room it lies in.
+ *
+ * The room is the padding of zeros between the end of the vDSO's image and the end
+ * of its last page: it is mapped executable in every process, no code of the tracee
+ * is touched, and the page becomes the process's own when it is written.
+ *
+ * The stub needs nobody. Should we be killed at any moment, the kernel detaches, and
+ * the stub goes on alone: it makes the calls, yields for a while (the time in which
+ * we would have stopped it), gives the signal mask back, loads every register and jumps
+ * to where the thread was, at the system call again if it was in one. One thing is
+ * then less exact than with us: a call that a handler should have ended with EINTR
+ * is restarted. Nothing is stored by it, nothing is pushed on the stack.
+ */
+#ifndef LYCHGATE_STUB_H
+#define LYCHGATE_STUB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#define LG_STUB_PIDS 32
+#define LG_STUB_MAGIC 0x65746167686379ffull
+#define LG_STUB_REGS 34
+
+#if defined __x86_64__
+typedef struct user_regs_struct lg_regs;
+#elif defined __aarch64__
+typedef struct user_regs_struct lg_regs; /* regs[31], sp, pc, pstate */
+#else
+#error "lychgate knows x86_64 and aarch64"
+#endif
+
+/* Read by the stub's code at these offsets. */
+struct lg_stub_data {
+  uint64_t magic;              /*   0 */
+  uint64_t mask;               /*   8: the signal mask to give back           */
+  uint64_t regs[LG_STUB_REGS]; /*  16: in the stub's own order                */
+  uint32_t count;              /* 288 */
+  uint32_t yields;             /* 292 */
+  int32_t pids[LG_STUB_PIDS];  /* 296 */
+};
+
+/* Offsets of the code, from the begin of the room. */
+struct lg_stub_code {
+  const uint8_t *bytes;
+  size_t size;         /* of data and code; the data is at the begin          */
+  size_t entry;
+  size_t after_wait;   /* from just behind the call up to tail its result may
+                          be in a register only                               */
+  size_t tail;         /* from here on it gives back what it took             */
+};
+
+struct lg_stub_code lg_stub_code(void);
+
+/* How registers are read, and what of them matters here. */
+bool lg_regs_may_leave(const lg_regs *regs);  /* no state we could not restore */
+bool lg_regs_in_syscall(const lg_regs *regs);
+uint64_t lg_regs_pc(const lg_regs *regs);
+
+/* A call that ended with EINTR only because we stopped the thread (signal(7), the
+ * ones that fail so after SIGCONT) is made one that the kernel restarts. */
+void lg_regs_mend(lg_regs *regs);
+
+/* What the stub has to load to go on alone. */
+void lg_stub_fill(struct lg_stub_data *data, const lg_regs *regs);
+
+/* The registers that start it. */
+void lg_stub_enter(lg_regs *regs, uint64_t room, const struct lg_stub_code *code);
+
+/* The pid that wait4 has just given, 0 = none; where pc lies in after_wait..tail. */
+pid_t lg_stub_just_reaped(const lg_regs *regs);
+/* While pc lies before the tail: one bit for each pid that wait4 gave, and how many
+ * calls were made for certain. */
+uint64_t lg_stub_reaped(const lg_regs *regs);
+uint32_t lg_stub_index(const lg_regs *regs);
+
+#endif

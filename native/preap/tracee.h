@@ -1,0 +1,57 @@
+/* One thread of the parent: what /proc says of it, stopping it, letting it go. */
+#ifndef LYCHGATE_TRACEE_H
+#define LYCHGATE_TRACEE_H
+
+#include "preap.h"
+#include "stub.h"
+
+/* What /proc/PID/task/TID/status says. */
+struct lg_thread_status {
+  char state;       /* R, S, D, T, t, Z ... */
+  int tracer;       /* 0 = nobody           */
+  int seccomp;      /* 0, 1 strict, 2 filter */
+  int filters;      /* -1 = an old kernel does not say */
+};
+
+/* 0 or a negative errno. */
+int lg_thread_status(pid_t pid, pid_t tid, struct lg_thread_status *out);
+
+/* State and start of a process; 0, or -ESRCH when there is none. */
+int lg_process_stat(pid_t pid, char *state, uint64_t *start_ticks);
+
+/* The thread to stop: the first one, or another if that has ended or hangs. BUSY:
+ * they are all in calls that must not be cut short. */
+enum lg_refusal lg_tracee_choose(pid_t pid, pid_t *tid);
+
+/* Where the room is, its size, and whether a stub of ours lies in it. NO_ROOM when
+ * there is none that is large enough and free. */
+enum lg_refusal lg_tracee_room(pid_t pid, size_t need, uint64_t *room);
+
+/* PTRACE_SEIZE and PTRACE_INTERRUPT, and wait until it stands. A thread that has not
+ * come to a stop is let go by the end of this process alone (ptrace(2)). */
+enum lg_refusal lg_tracee_seize(pid_t tid, int *error);
+enum lg_refusal lg_tracee_stop(pid_t tid, int64_t timeout_ns);
+
+/* For lg_tracee_write: a descriptor, or -1 when that way is shut. */
+int lg_tracee_memory(pid_t pid);
+
+/* All these need the thread to stand. 0 or a negative errno. */
+int lg_tracee_regs(pid_t tid, lg_regs *regs, bool *foreign);
+int lg_tracee_set_regs(pid_t tid, const lg_regs *regs);
+int lg_tracee_mask(pid_t tid, uint64_t *mask);
+int lg_tracee_set_mask(pid_t tid, uint64_t mask);
+int lg_tracee_write(pid_t tid, int memory, uint64_t to, const void *from, size_t size);
+int lg_tracee_run(pid_t tid);
+void lg_tracee_detach(pid_t tid);
+
+/* pc lies in a restartable sequence (rseq(2)), which must not be left and entered again. */
+bool lg_tracee_in_rseq(pid_t tid, const lg_regs *regs);
+/* System calls are handed to the program itself (prctl(2), PR_SET_SYSCALL_USER_DISPATCH). */
+bool lg_tracee_dispatches(pid_t tid);
+/* NOT when the calls of the stub pass. status is of now. */
+enum lg_refusal lg_tracee_filters(pid_t tid, const struct lg_thread_status *status, bool descends);
+
+int64_t lg_clock(void);
+void lg_pause(int64_t ns);
+
+#endif
