@@ -6,7 +6,11 @@ import { build } from 'esbuild';
 
 /** importer -> what it leaves outside, to be loaded when it comes to that */
 const lazy = {
-  '/src/cli.ts': { './freezer': './freezer.cjs', './scan': './scan.cjs' },
+  '/src/cli.ts': {
+    './freezer': './freezer.cjs',
+    './reap': './reap.cjs',
+    './scan': './scan.cjs',
+  },
   '/src/scan/command.ts': { './prometheus': './prometheus.cjs' },
 };
 
@@ -15,6 +19,7 @@ await build({
     cli: 'src/cli.ts',
     index: 'src/index.ts',
     freezer: 'src/freezer/index.ts',
+    reap: 'src/reap/index.ts',
     scan: 'src/scan/index.ts',
     prometheus: 'src/scan/prometheus.ts',
   },

@@ -12,6 +12,10 @@ if (word === 'freezer') {
   void import('./scan').then(async (scan) => {
     process.exitCode = await scan.main(rest);
   });
+} else if (word === 'reap') {
+  void import('./reap').then(async (reap) => {
+    process.exitCode = await reap.main(rest);
+  });
 } else {
   void main(process.argv.slice(2));
 }

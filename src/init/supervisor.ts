@@ -2,9 +2,10 @@
  * The policy side of the init. The core reaps and forwards by itself; here is
  * decided what to say, when to end the rest, and with which code to leave.
  */
+
+import { decodeStatus, describeEnding, type Ending, plainExitCode } from '../ending';
 import { type Core, type CoreEvent, EventKind, readEvents } from '../native';
 import { sig, signalName } from '../signals';
-import { decodeStatus, describeEnding, type Ending, plainExitCode } from './ending';
 import type { Log } from './log';
 import { exitMap, type InitOptions, signalMap } from './options';
 import { createOthers, type Others } from './others';

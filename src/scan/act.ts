@@ -4,10 +4,10 @@
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Core } from '../native';
+import type { Audit } from '../output';
+import type { Facts } from '../processes';
 import { parseStat } from '../procfs';
 import { sig } from '../signals';
-import type { Audit } from './audit';
-import type { Facts } from './facts';
 import type { ProcessRef } from './model';
 import type { Step } from './plan';
 
@@ -54,14 +54,26 @@ function send(
         ? `${name(target)} is gone; nothing was sent`
         : `could not send SIG${signal} to ${name(target)} (${result}${errno === 1 ? ': it needs root' : ''})`;
   a.say(told);
-  a.audit.write({
-    action: step.action,
-    target,
-    signal: `SIG${signal}`,
-    result,
-    finding: step.finding,
-  });
+  note(a, step, target, `SIG${signal}`, result);
   return errno === 0;
+}
+
+/** @param signal null: a look at what came of it */
+function note(
+  a: Acting,
+  { action, finding }: Step,
+  target: ProcessRef,
+  signal: string | null,
+  result: string,
+): void {
+  const { class: kind, count, parent, container } = finding;
+  a.audit.write({
+    action,
+    signal,
+    result,
+    target,
+    finding: { class: kind, count, parent, container },
+  });
 }
 
 /** @returns whether it came to what was asked for */
@@ -95,12 +107,6 @@ async function killShim(a: Acting, step: Step): Promise<boolean> {
   a.say(
     left.length === 0 ? result : `${result}; nobody watches over them any more, end them by hand`,
   );
-  a.audit.write({
-    action: step.action,
-    target: step.target,
-    signal: null,
-    result,
-    finding: step.finding,
-  });
+  note(a, step, step.target, null, result);
   return left.length === 0;
 }

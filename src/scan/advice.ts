@@ -1,19 +1,7 @@
 /** One sentence for each finding: what it means, and what mends it. */
-import type { Verdict } from './classify';
-import type { Parent } from './model';
+import { mendFor, type Parent, type Verdict } from '../processes';
 
-/** How the runtime of the parent is told to wait. */
-function mend(parent: Parent): string {
-  const program = `${parent.comm} ${parent.command ?? ''}`;
-  if (/\bpython[\d.]*\b/i.test(program))
-    return 'call wait() or poll() on each Popen, or use subprocess.run';
-  if (/\b(node|npm|yarn)\b/.test(program))
-    return 'it should not happen under Node; look for an addon that forks';
-  if (/\bjava\b/.test(program)) return 'call Process.waitFor';
-  if (/(^|\/)(ba|da|z|a|)sh\b/.test(program))
-    return 'the shell script should wait, or exec its last command';
-  return 'it must wait for its children (Go: Cmd.Wait after Cmd.Start)';
-}
+const mend = (parent: Parent) => mendFor(`${parent.comm} ${parent.command ?? ''}`);
 
 const who = (parent: Parent | null) =>
   parent ? `${parent.pid} (${parent.comm})` : 'a parent that is not to be seen';

@@ -3,16 +3,16 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { loadCore } from '../native';
+import { OutputError, openAudit, progress, stderrOf, toFile, toStdout } from '../output';
+import { Facts } from '../processes';
 import { readProcessTable } from '../procfs/batch';
 import { act } from './act';
-import { openAudit } from './audit';
-import { Facts } from './facts';
 import { ScanError, type ScanReport } from './model';
 import { type CommandOptions, HELP, type ParsedScan, parseScan } from './options';
-import { toFile, toStderr, toStdout } from './output';
 import { plan, type Step } from './plan';
-import { progress } from './progress';
 import { Scanner } from './scan';
+
+const toStderr = stderrOf('scan');
 
 /** @returns the exit code: 0 nothing, 1 findings, 2 could not look */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -25,7 +25,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     }
     return await run(parsed.options);
   } catch (error) {
-    if (!(error instanceof ScanError)) throw error;
+    if (!(error instanceof ScanError || error instanceof OutputError)) throw error;
     toStderr(error.message);
     return 2;
   }

@@ -1,19 +1,20 @@
 /** From two looks to findings, one for each parent and class. */
 import { ContainerLookup, climb, identifyCgroups } from '../containers';
-import { readCgroups } from '../procfs';
-import { ADVICE_BUSY, ADVICE_STUCK, adviseFrozen, adviseZombie } from './advice';
 import {
   classifyLeader,
   classifyParent,
   classifyTraced,
+  type Facts,
+  type Limits,
   MAX_LOOKED_AT,
+  type ParentFacts,
+  readParent,
   type Verdict,
-} from './classify';
-import type { Facts } from './facts';
-import type { Limits } from './limits';
+} from '../processes';
+import { readCgroups } from '../procfs';
+import { ADVICE_BUSY, ADVICE_STUCK, adviseFrozen, adviseZombie } from './advice';
 import type { Look, StuckTask } from './look';
 import type { Container, Finding, ProcessRef } from './model';
-import { type ParentFacts, readParent } from './parents';
 import type { FirstSeen } from './seen';
 
 export interface Input {

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { findHierarchies, type Hierarchy, pathOf, walk } from '../cgroups';
 import { readState } from '../freezer';
+import { type Facts, threadsOf } from '../processes';
 import { type ProcessTable, readProcessTable } from '../procfs/batch';
-import type { Facts } from './facts';
 import { ScanError } from './model';
 
 const Z = 'Z'.charCodeAt(0);
@@ -101,15 +101,6 @@ function addStuck(
   const tid = leader === null ? null : id;
   const switches = facts.status(pid, tid)?.switches ?? 0;
   stuck.set(id, { pid, tid, startTicks, comm, switches, cpuTicks });
-}
-
-/** undefined when the process is gone. */
-export function threadsOf(facts: Facts, pid: number): ProcessTable | undefined {
-  try {
-    return readProcessTable(`${facts.proc}/${pid}/task`);
-  } catch {
-    return undefined;
-  }
 }
 
 /**

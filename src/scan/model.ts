@@ -1,5 +1,9 @@
 /** What a scan finds. JSON is this, as docs/schema/scan.schema.json has it. Times in seconds. */
 
+import type { Limit, Parent, ProcessRef } from '../processes';
+
+export type { Limit, Parent, ProcessRef };
+
 /** Bad input, or nothing could be looked at: exit code 2. */
 export class ScanError extends Error {
   override name = 'ScanError';
@@ -35,26 +39,6 @@ export const CLASSES = [
 ] as const;
 export type FindingClass = (typeof CLASSES)[number];
 
-/** With both numbers a process is named for good. */
-export interface ProcessRef {
-  pid: number;
-  /** The thread that is meant, when it is not the first one. */
-  tid: number | null;
-  /** Clock ticks since boot. */
-  startTicks: number;
-  comm: string;
-}
-
-export interface Parent extends ProcessRef {
-  state: string;
-  /** Its arguments, null when they cannot be read. */
-  command: string | null;
-  /** PID 1 of a PID namespace. */
-  isInit: boolean;
-  /** It has a handler for SIGCHLD, and does not block it. null = not known. */
-  handlesSigchld: boolean | null;
-}
-
 export interface Container {
   id: string | null;
   runtime: string | null;
@@ -63,14 +47,6 @@ export interface Container {
   pod: string | null;
   namespace: string | null;
   podUid: string | null;
-}
-
-export interface Limit {
-  name: 'pids.max' | 'RLIMIT_NPROC' | 'kernel.pid_max' | 'kernel.threads-max';
-  current: number;
-  max: number;
-  /** The cgroup or user it holds for; null: the machine. */
-  of: string | null;
 }
 
 export interface Finding {

@@ -1,12 +1,11 @@
 /** What an action would do to a finding, or why it does not. Nothing here touches anything. */
 import { existsSync, readFileSync } from 'node:fs';
 import { climb, identifyCgroups } from '../containers';
+import { type Facts, readParent } from '../processes';
 import { readCgroups } from '../procfs';
 import type { ProcessTable } from '../procfs/batch';
-import type { Facts } from './facts';
 import type { Finding, ProcessRef } from './model';
 import type { ActionName } from './options';
-import { readParent } from './parents';
 
 export interface Step {
   action: ActionName;

@@ -3,13 +3,11 @@
  * time), in the same state at both looks; those of one parent are one finding.
  */
 
-import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Facts } from './facts';
+import { Facts, Limits } from '../processes';
 import { type Filter, keep } from './filter';
 import { findings } from './findings';
-import { Limits } from './limits';
 import { type Look, takeLook, type Wanted } from './look';
 import type { FindingState, ScanReport } from './model';
 import { FirstSeen } from './seen';
@@ -89,19 +87,10 @@ export class Scanner {
   }
 }
 
-/** PROC_PID_INIT_INO of the kernel: the machine's own PID namespace. */
-const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
-
 function blindness(facts: Facts, now: Look): string[] {
   const blind: string[] = [];
   const { unreadable, malformed } = now.table.columns;
-  let namespace = '';
-  try {
-    namespace = readlinkSync(`${facts.proc}/self/ns/pid`);
-  } catch {
-    /* a test tree, or another's /proc: nothing to say */
-  }
-  if (namespace && namespace !== FIRST_PID_NAMESPACE) {
+  if (!facts.ofMachine) {
     blind.push(
       'only this PID namespace is seen; for the whole machine run it there (hostPID: true)',
     );

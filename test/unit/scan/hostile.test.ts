@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { identifyCgroupPath, identifyCgroups, ownerOf } from '../../../src/containers';
+import { parseStatus } from '../../../src/processes/facts';
 import { parseCgroupFile, parseMountinfo, parseStat } from '../../../src/procfs';
-import { parseStatus } from '../../../src/scan/facts';
 
 /** 1,000,000 inputs in all; which ones is told when one fails. */
 const RUNS = 200_000;

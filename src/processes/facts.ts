@@ -42,6 +42,9 @@ export function parseStatus(text: string): Status {
   };
 }
 
+/** PROC_PID_INIT_INO of the kernel: the machine's own PID namespace. */
+const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
+
 export class Facts {
   readonly proc: string;
   /** What was refused, by file. */
@@ -93,6 +96,15 @@ export class Facts {
       .slice(0, 6);
     if (stack.length > 0) return stack.join(' < ');
     return wchan && wchan !== '0' ? wchan : null;
+  }
+
+  /** This /proc is the machine's own; so is a test tree, and one that does not tell. */
+  get ofMachine(): boolean {
+    try {
+      return readlinkSync(`${this.proc}/self/ns/pid`) === FIRST_PID_NAMESPACE;
+    } catch {
+      return true;
+    }
   }
 
   link(pid: number, file: string): string | null {

@@ -1,21 +1,39 @@
 /** Why a zombie stays. The first reason that holds is the one to mend first. */
-import type { ProcessTable } from '../procfs/batch';
+import { type ProcessTable, readProcessTable } from '../procfs/batch';
 import type { Facts } from './facts';
-import { threadsOf } from './look';
-import type { FindingClass } from './model';
 import type { ParentFacts } from './parents';
 
 const D = 'D'.charCodeAt(0);
 const GONE = new Set(['Z', 'X', 'x'].map((c) => c.charCodeAt(0)));
 
+export type ZombieClass =
+  | 'negligent-parent'
+  | 'leader-alive'
+  | 'leader-stuck'
+  | 'traced'
+  | 'parent-frozen'
+  | 'parent-stopped'
+  | 'parent-stuck'
+  | 'shim-owned'
+  | 'host-daemon';
+
 export interface Verdict {
-  class: FindingClass;
+  class: ZombieClass;
   /** traced: who traces it. leader-stuck: the thread that hangs. */
   by: number | null;
 }
 
 /** Of so many zombies of one parent the status is read; the rest is taken to be like them. */
 export const MAX_LOOKED_AT = 64;
+
+/** undefined when the process is gone. */
+export function threadsOf(facts: Facts, pid: number): ProcessTable | undefined {
+  try {
+    return readProcessTable(`${facts.proc}/${pid}/task`);
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * A first thread that has exited shows Z while others of its process live
@@ -55,9 +73,4 @@ export function classifyParent(
 export function classifyTraced(facts: Facts, pid: number, ppid: number): Verdict | null {
   const tracer = facts.tracer(pid);
   return tracer > 0 && tracer !== ppid ? { class: 'traced', by: tracer } : null;
-}
-
-export function startTicksOf(table: ProcessTable, pid: number): number | undefined {
-  const row = table.indexOf(pid);
-  return row < 0 ? undefined : table.columns.startTicks[row];
 }

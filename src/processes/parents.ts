@@ -52,7 +52,8 @@ export function readParent(
     },
     status,
     isMonitor: !inContainer && MONITORS.test(comm),
-    isDaemon: pid === 1 || pid === 2 || (!inContainer && DAEMONS.test(comm)),
+    /* in a PID namespace of its own, 1 is a container's program */
+    isDaemon: pid === 1 ? facts.ofMachine : pid === 2 || (!inContainer && DAEMONS.test(comm)),
     inContainer,
   };
 }

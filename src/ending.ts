@@ -1,5 +1,5 @@
 /** How a process ended, in the forms we tell it. */
-import { signalName } from '../signals';
+import { signalName } from './signals';
 
 export interface Ending {
   /** Exit code, null when a signal ended it. */

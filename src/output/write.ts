@@ -1,7 +1,11 @@
 /** Where reports go: standard output, or a file that is there whole or not at all. */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { onExit } from 'signal-exit';
-import { ScanError } from './model';
+
+/** It could not be written: the user's to mend. */
+export class OutputError extends Error {
+  override name = 'OutputError';
+}
 
 function writeAll(fd: number, text: string): void {
   let rest = Buffer.from(text);
@@ -20,11 +24,13 @@ export function toStdout(text: string): void {
   writeAll(1, text);
 }
 
-export function toStderr(text: string): void {
-  writeAll(2, `lychgate scan: ${text}\n`);
-}
+/** A line to standard error, with the command's name. */
+export const stderrOf =
+  (command: string) =>
+  (text: string): void =>
+    writeAll(2, `lychgate ${command}: ${text}\n`);
 
-/** Written beside it and renamed: the textfile collector never reads half a file. @throws ScanError */
+/** Written beside it and renamed: the textfile collector never reads half a file. @throws OutputError */
 export function toFile(file: string, text: string): void {
   const draft = `${file}.${process.pid}.tmp`;
   const forget = onExit(() => rmSync(draft, { force: true }));
@@ -39,7 +45,7 @@ export function toFile(file: string, text: string): void {
     renameSync(draft, file);
   } catch (error) {
     rmSync(draft, { force: true });
-    throw new ScanError(`cannot write ${file}: ${(error as Error).message}`);
+    throw new OutputError(`cannot write ${file}: ${(error as Error).message}`);
   } finally {
     forget();
   }

@@ -1,23 +1,15 @@
 /** --audit FILE: a line of JSON for each thing done, appended as it is done. */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
-import { type Finding, type ProcessRef, ScanError } from './model';
-
-export interface AuditEntry {
-  action: string;
-  target: ProcessRef;
-  /** null: a look at what came of it. */
-  signal: string | null;
-  result: string;
-  finding: Finding;
-}
+import { OutputError } from './write';
 
 export interface Audit {
-  write(entry: AuditEntry): void;
+  /** Time, host and user are put before it. */
+  write(entry: Readonly<Record<string, unknown>>): void;
   close(): void;
 }
 
-/** @throws ScanError when the file cannot be opened: then nothing is done at all */
+/** @throws OutputError when the file cannot be opened: then nothing is done at all */
 export function openAudit(file: string | undefined): Audit {
   if (file === undefined) return { write() {}, close() {} };
   const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
@@ -25,25 +17,29 @@ export function openAudit(file: string | undefined): Audit {
   try {
     fd = openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
   } catch (error) {
-    throw new ScanError(
+    throw new OutputError(
       `cannot write --audit ${file}, so nothing is done: ${(error as Error).message}`,
     );
   }
   return {
-    write({ action, target, signal, result, finding }) {
-      const { class: kind, count, parent, container } = finding;
+    write(entry) {
       const line = {
         time: new Date().toISOString(),
         host: hostname(),
-        user: userInfo().username,
-        action,
-        signal,
-        result,
-        target,
-        finding: { class: kind, count, parent, container },
+        user: userName(),
+        ...entry,
       };
       writeSync(fd, `${JSON.stringify(line)}\n`);
     },
     close: () => closeSync(fd),
   };
+}
+
+/** A container's user need not have a name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.());
+  }
 }
