@@ -6,10 +6,12 @@ import { loadCore } from '../native';
 import { OutputError, openAudit, progress, stderrOf, toFile, toStdout } from '../output';
 import { Facts } from '../processes';
 import { readProcessTable } from '../procfs/batch';
+import { Watch } from '../reap';
 import { act } from './act';
 import { ScanError, type ScanReport } from './model';
 import { type CommandOptions, HELP, type ParsedScan, parseScan } from './options';
 import { plan, type Step } from './plan';
+import { reapSteps } from './reap';
 import { Scanner } from './scan';
 
 const toStderr = stderrOf('scan');
@@ -44,15 +46,23 @@ async function run(options: CommandOptions): Promise<number> {
   });
   if (options.watch > 0) return watch(scanner, options);
   const hold = Math.max(options.hold, minAge);
+  const facts = new Facts(root);
+  const zombies = new Watch(facts, root);
+  const remember = () => {
+    if (options.action === 'reap' && scanner.last)
+      zombies.look(scanner.last.table, scanner.last.at);
+  };
   if (hold > 0) {
     scanner.look();
+    remember();
     const done = progress(hold);
     await wait(hold * 1000);
     done();
   }
   const report = scanner.look();
+  remember();
   await print(report, options);
-  if (options.action !== 'report') await carryOut(report, options);
+  if (options.action !== 'report') await carryOut(report, options, facts, zombies);
   return report.findings.length > 0 ? 1 : 0;
 }
 
@@ -93,22 +103,31 @@ async function format(report: ScanReport, options: CommandOptions): Promise<stri
   }
 }
 
-async function carryOut(report: ScanReport, options: CommandOptions): Promise<void> {
-  const { action, root, force, yes, grace } = options;
-  const facts = new Facts(root);
+async function carryOut(
+  report: ScanReport,
+  options: CommandOptions,
+  facts: Facts,
+  zombies: Watch,
+): Promise<void> {
+  const { action, root, force, yes, grace, minAge } = options;
   const scene = { table: readProcessTable(facts.proc), facts, root, force };
-  const steps = new Map<string, Step>();
+  const steps = new Map<number, Step>();
   for (const finding of report.findings) {
     const next = plan(action, finding, scene);
     if ('refused' in next) toStderr(`${action} refused: ${next.refused}`);
-    else steps.set(`${next.target.pid}`, next);
+    else steps.set(next.target.pid, next);
   }
-  if (!yes) {
+  if (!yes && action !== 'reap') {
     for (const step of steps.values()) toStderr(`would ${step.text} (--yes does it)`);
     return;
   }
-  const audit = openAudit(options.audit);
+  const audit = openAudit(yes ? options.audit : undefined);
   try {
+    if (action === 'reap') {
+      const rules = { minAge, force };
+      await reapSteps({ watch: zombies, facts, rules, audit, say: toStderr }, steps, yes);
+      return;
+    }
     for (const step of steps.values()) {
       toStderr(step.text);
       await act({ core: loadCore(), facts, audit, say: toStderr, grace }, step);

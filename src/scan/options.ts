@@ -1,5 +1,6 @@
 /** What `lychgate scan` was asked. */
 import { parseArgs } from 'node:util';
+import { DEFAULT_MIN_AGE } from '../reap';
 import { type FindingState, ScanError } from './model';
 
 export const FORMATS = ['table', 'tree', 'json', 'ndjson', 'prometheus'] as const;
@@ -7,6 +8,7 @@ export type Format = (typeof FORMATS)[number];
 export const ACTIONS = [
   'report',
   'nudge',
+  'reap',
   'kill-parent',
   'restart-container',
   'kill-shim',
@@ -74,10 +76,13 @@ they are, and looks again before it says so.
   -o, --output FILE      write it there, by renaming: never half a file
       --watch SECONDS    again and again; ages count from first sight
       --root DIR         read DIR/proc and DIR/sys: the host's, mounted there
-      --action ACTION    report (default), nudge, kill-parent, restart-container
-                         or kill-shim; without --yes it says what it would do
+      --action ACTION    report (default), nudge, reap, kill-parent,
+                         restart-container or kill-shim; without --yes it says
+                         what it would do. reap makes the parent wait for them
+                         (--min-age is 60 then); all the others end something
       --yes              do it
-      --force            with kill-shim: also on containerd 2, which leaks then
+      --force            with kill-shim: also on containerd 2, which leaks then;
+                         with reap: whatever their age, and from slow parents
       --grace SECONDS    between TERM and KILL of an action (default 10)
       --audit FILE       add each action to this file, a line of JSON
   -h, --help             print this and exit
@@ -105,8 +110,8 @@ export function parseScan(argv: readonly string[]): ParsedScan {
   if (values.watch !== undefined && watch < 0.1)
     throw new ScanError('--watch must be at least 0.1');
   if (values.yes && action === 'report') throw new ScanError('--yes goes with --action');
-  if (values.force && action !== 'kill-shim')
-    throw new ScanError('--force goes with --action kill-shim');
+  if (values.force && action !== 'kill-shim' && action !== 'reap')
+    throw new ScanError('--force goes with --action kill-shim or reap');
   if (values.audit !== undefined && action === 'report')
     throw new ScanError('--audit goes with --action');
   if (action !== 'report' && watch > 0) throw new ScanError('--action does not go with --watch');
@@ -116,7 +121,7 @@ export function parseScan(argv: readonly string[]): ParsedScan {
       hold: values.hold === undefined ? 10 : seconds('--hold', values.hold),
       states: states(values.state ?? 'Z,D,frozen'),
       min: values.min === undefined ? 1 : whole('--min', values.min),
-      minAge: values['min-age'] === undefined ? 0 : seconds('--min-age', values['min-age']),
+      minAge: minAge(values['min-age'], action, values.force === true),
       container: values.container,
       namespace: values.namespace,
       pid: values.pid === undefined ? undefined : whole('--pid', values.pid),
@@ -131,6 +136,11 @@ export function parseScan(argv: readonly string[]): ParsedScan {
       grace: values.grace === undefined ? 10 : seconds('--grace', values.grace),
     },
   };
+}
+
+function minAge(text: string | undefined, action: ActionName, force: boolean): number {
+  if (text !== undefined) return seconds('--min-age', text);
+  return action === 'reap' && !force ? DEFAULT_MIN_AGE : 0;
 }
 
 function oneOf<T extends string>(option: string, text: string, valid: readonly T[]): T {

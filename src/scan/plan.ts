@@ -31,13 +31,16 @@ export interface Scene {
 
 type Plan = Step | Refusal;
 
+/** These are for a parent that lives and does not wait. */
+const ON_THE_PARENT: ReadonlySet<ActionName> = new Set(['nudge', 'reap', 'kill-parent']);
+
 const no = (finding: Finding, refused: string): Refusal => ({ finding, refused });
 
 export function plan(action: ActionName, finding: Finding, scene: Scene): Plan {
   const { parent } = finding;
   if (finding.state !== 'Z') return no(finding, `a ${finding.class} finding has no cure by signal`);
   if (!parent) return no(finding, 'the parent is not to be seen');
-  if (finding.class !== 'negligent-parent' && (action === 'nudge' || action === 'kill-parent')) {
+  if (finding.class !== 'negligent-parent' && ON_THE_PARENT.has(action)) {
     return no(finding, `${finding.class}: ${finding.advice}`);
   }
   if (finding.class === 'leader-alive') return no(finding, finding.advice);
@@ -47,6 +50,8 @@ export function plan(action: ActionName, finding: Finding, scene: Scene): Plan {
   switch (action) {
     case 'nudge':
       return nudge(finding, parent);
+    case 'reap':
+      return reap(finding, parent);
     case 'kill-parent':
       return killParent(finding, parent, scene);
     case 'restart-container':
@@ -76,6 +81,17 @@ function nudge(finding: Finding, parent: ParentRef): Plan {
     target: parent,
     blast: [],
     text: `send SIGCHLD to ${named(parent)}, which has a handler for it`,
+  };
+}
+
+/** The kind one: nothing ends. Which of the zombies, the rules of the reap room say. */
+function reap(finding: Finding, parent: ParentRef): Plan {
+  return {
+    action: 'reap',
+    finding,
+    target: parent,
+    blast: [],
+    text: `make ${named(parent)} wait for its ${finding.count} zombies; it runs on, and can no longer learn how they ended`,
   };
 }
 

@@ -6,6 +6,7 @@
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Facts, Limits } from '../processes';
+import type { ProcessTable } from '../procfs/batch';
 import { type Filter, keep } from './filter';
 import { findings } from './findings';
 import { type Look, takeLook, type Wanted } from './look';
@@ -43,6 +44,11 @@ export class Scanner {
       /* a frozen parent explains a zombie, a frozen task is not stuck */
       frozen: true,
     };
+  }
+
+  /** The newest look: undefined before the first. */
+  get last(): { table: ProcessTable; at: number } | undefined {
+    return this.#before;
   }
 
   /**
