@@ -11,6 +11,7 @@ const lazy = {
     './reap': './reap.cjs',
     './scan': './scan.cjs',
   },
+  '/src/init/supervisor.ts': { './neglected': './neglected.cjs' },
   '/src/scan/command.ts': { './prometheus': './prometheus.cjs' },
 };
 
@@ -19,6 +20,7 @@ await build({
     cli: 'src/cli.ts',
     index: 'src/index.ts',
     freezer: 'src/freezer/index.ts',
+    neglected: 'src/init/neglected.ts',
     reap: 'src/reap/index.ts',
     scan: 'src/scan/index.ts',
     prometheus: 'src/scan/prometheus.ts',

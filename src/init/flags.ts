@@ -75,6 +75,18 @@ export const FLAGS = {
     env: 'LYCHGATE_DRAIN',
     help: 'when COMMAND has ended: TERM all other processes, wait, then KILL',
   },
+  neglected: {
+    kind: 'value',
+    value: 'warn|reap|ignore',
+    env: 'LYCHGATE_NEGLECTED',
+    help: 'zombies whose living parent does not wait: say so (default), reap, or nothing',
+  },
+  'neglected-after': {
+    kind: 'value',
+    value: 'SECONDS',
+    env: 'LYCHGATE_NEGLECTED_AFTER',
+    help: 'when a zombie counts as neglected (default 60)',
+  },
   nofile: {
     kind: 'value',
     value: 'SOFT',

@@ -7,6 +7,8 @@ import { isForwarded, parseSignal, sig } from '../signals';
 import { FLAG_LIST, FLAGS, type Flag, type FlagName } from './flags';
 
 export type LogFormat = 'text' | 'json';
+export const NEGLECTED = ['warn', 'reap', 'ignore'] as const;
+export type Neglected = (typeof NEGLECTED)[number];
 
 export interface InitOptions {
   /** 'auto': when we are not PID 1. */
@@ -23,6 +25,10 @@ export interface InitOptions {
   graceMs: number;
   /** 0 = off */
   drainMs: number;
+  /** Zombies whose living parent does not wait. */
+  neglected: Neglected;
+  /** When they count as such. */
+  neglectedAfterMs: number;
   /** Soft RLIMIT_NOFILE for COMMAND, -1 = leave. */
   nofile: number;
   /** How often to look whether we were frozen; 0 = off */
@@ -41,6 +47,8 @@ export const DEFAULTS: InitOptions = {
   warnReaped: false,
   graceMs: 0,
   drainMs: 0,
+  neglected: 'warn',
+  neglectedAfterMs: 60_000,
   nofile: -1,
   watchFreezerMs: 0,
   verbosity: 1,
@@ -180,6 +188,8 @@ function interpret(given: ReadonlyMap<FlagName, Given>): InitOptions {
     warnReaped: read('warn-reaped', DEFAULTS.warnReaped, toBoolean),
     graceMs: read('grace', DEFAULTS.graceMs, toMilliseconds),
     drainMs: read('drain', DEFAULTS.drainMs, toMilliseconds),
+    neglected: read('neglected', DEFAULTS.neglected, toNeglected),
+    neglectedAfterMs: read('neglected-after', DEFAULTS.neglectedAfterMs, toMilliseconds),
     nofile: read('nofile', DEFAULTS.nofile, toFileCount),
     watchFreezerMs: read('watch-freezer', DEFAULTS.watchFreezerMs, toMilliseconds),
     verbosity: toVerbosity(given.get('verbose')),
@@ -222,6 +232,12 @@ function toFileCount(from: string, text: string): number {
 function toLogFormat(from: string, text: string): LogFormat {
   if (text === 'text' || text === 'json') return text;
   throw new UsageError(`${from} must be text or json, not '${text}'`);
+}
+
+function toNeglected(from: string, text: string): Neglected {
+  const found = NEGLECTED.find((v) => v === text);
+  if (found !== undefined) return found;
+  throw new UsageError(`${from} must be ${NEGLECTED.join(', ')}, not '${text}'`);
 }
 
 function toVerbosity(g: Given | undefined): number {

@@ -7,6 +7,7 @@ import { decodeStatus, describeEnding, type Ending, plainExitCode } from '../end
 import { type Core, type CoreEvent, EventKind, readEvents } from '../native';
 import { sig, signalName } from '../signals';
 import type { Log } from './log';
+import type { NeglectedReport } from './neglected';
 import { exitMap, type InitOptions, signalMap } from './options';
 import { createOthers, type Others } from './others';
 import { explainSpawnError } from './spawn-error';
@@ -22,6 +23,8 @@ export type InitEvent =
   | { type: 'grace-over'; pid: number }
   /** confirmed: by the kernel's own count, not by the clock alone */
   | { type: 'was-frozen'; seconds: number; confirmed: boolean }
+  /** Zombies whose living parent does not wait; and what was done about them. */
+  | ({ type: 'neglected' | 'neglected-reaped' | 'neglected-refused' } & NeglectedReport)
   | { type: 'drain'; processes: number }
   | { type: 'drain-killed'; processes: readonly { pid: number; comm: string }[] }
   | ({ type: 'ended'; pid: number; exitCode: number; reaped: number } & Ending);
@@ -49,6 +52,9 @@ export interface CommandEnd extends Ending {
 }
 
 const KILL_WAIT_MS = 2000;
+/** How often to look for zombies that nobody waits for. */
+const NEGLECTED_MIN_MS = 250;
+const NEGLECTED_MAX_MS = 30_000;
 const DRAIN_POLL_MS = 100; /* processes from `docker exec` send us no SIGCHLD */
 
 export class Supervisor {
@@ -101,6 +107,7 @@ export class Supervisor {
 
     const { watchFreezerMs: every } = options;
     const unwatch = every > 0 ? await this.#watchFreezer(every) : () => {};
+    const ignore = this.#watchNeglected(options);
     const made = this.#core.spawn({
       argv: request.argv,
       env: request.env,
@@ -110,6 +117,7 @@ export class Supervisor {
     const error = made.step === null ? null : explainSpawnError(request.argv, made, options.nofile);
     if (made.pid === 0) {
       unwatch();
+      ignore();
       this.#log.write('error', 'not-started', error ?? 'unknown', { errno: made.errno });
       return { pid: 0, code: null, signal: null, exitCode: 126, reaped: 0, error };
     }
@@ -126,6 +134,7 @@ export class Supervisor {
 
     await this.#until(() => this.#core.stats().ended, Number.POSITIVE_INFINITY);
     unwatch();
+    ignore();
     const allowed = options.drainMs + options.graceMs + KILL_WAIT_MS + 5000;
     this.#core.setExitDeadline(request.exitDeadlineMs > 0 ? allowed : 0);
     if (options.drainMs > 0) await this.#drain(options.drainMs);
@@ -146,6 +155,36 @@ export class Supervisor {
       const { seconds, confirmed } = gap;
       this.#tell('warn', { type: 'was-frozen', seconds, confirmed }, () => gap.text);
     });
+  }
+
+  /**
+   * A slow timer, and at its first turn the code for it: nothing of it is loaded while
+   * COMMAND starts. @returns what ends it
+   */
+  #watchNeglected({ neglected: mode, neglectedAfterMs: after }: InitOptions): () => void {
+    if (mode === 'ignore') return () => {};
+    let watch: Promise<{ look(): Promise<void> }> | undefined;
+    let busy = false;
+    const look = async () => {
+      if (busy) return; /* the last one is not done yet */
+      busy = true;
+      try {
+        watch ??= import('./neglected').then(
+          ({ NeglectedWatch }) =>
+            new NeglectedWatch(mode, after / 1000, (type, report, text) =>
+              this.#tell('warn', { type, ...report }, () => text),
+            ),
+        );
+        await (await watch).look();
+      } finally {
+        busy = false;
+      }
+    };
+    const timer = setInterval(
+      look,
+      Math.min(Math.max(after / 2, NEGLECTED_MIN_MS), NEGLECTED_MAX_MS),
+    );
+    return () => clearInterval(timer);
   }
 
   #name(): string {

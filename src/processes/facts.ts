@@ -107,6 +107,15 @@ export class Facts {
     }
   }
 
+  /** Is this /proc of our own PID namespace? */
+  isOwn(self: number): boolean {
+    try {
+      return readlinkSync(`${this.proc}/self`) === String(self);
+    } catch {
+      return false;
+    }
+  }
+
   link(pid: number, file: string): string | null {
     try {
       return readlinkSync(`${this.proc}/${pid}/${file}`);
