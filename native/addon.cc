@@ -312,6 +312,11 @@ Napi::Value Preap(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// keepPreap(yes: boolean): errno
+Napi::Value KeepPreap(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), -lg_preap_keep(info[0].ToBoolean().Value()));
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("eventSize", static_cast<double>(sizeof(lg_event)));
   exports.Set("arm", Napi::Function::New<Arm>(env, "arm"));
@@ -326,6 +331,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("signalExact", Napi::Function::New<SignalExact>(env, "signalExact"));
   exports.Set("disarm", Napi::Function::New<Disarm>(env, "disarm"));
   exports.Set("finish", Napi::Function::New<Finish>(env, "finish"));
+  exports.Set("keepPreap", Napi::Function::New<KeepPreap>(env, "keepPreap"));
   exports.Set("preap", Napi::Function::New<Preap>(env, "preap"));
   exports.Set("scanProc", Napi::Function::New<ScanProc>(env, "scanProc"));
   napi_add_env_cleanup_hook(env, AtExit, nullptr);

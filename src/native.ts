@@ -192,6 +192,11 @@ export interface PreapResult {
 export interface PreapCore {
   /** Make a parent reap its zombies. Blocks until done; the core goes on meanwhile. */
   preap(what: PreapRequest): PreapResult;
+  /**
+   * Make the process that does it now, and keep it: later the zombies may have used up
+   * the limit of processes. false ends it. Returns an errno, 0 = done.
+   */
+  keepPreap(yes: boolean): number;
 }
 
 export enum EventKind {

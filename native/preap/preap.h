@@ -76,8 +76,13 @@ struct lg_preap_result {
 /* Blocks until done. Runs in a process of its own that shares our memory, so that
  * the stops of the tracee never meet our own waitpid, and so that its end, however
  * it comes, detaches. Takes no signal and raises none. One call at a time (EBUSY
- * as FAILED). */
+ * as FAILED). Needs room for one more process, unless lg_preap_keep was called. */
 void lg_preap(const struct lg_preap_request *request, struct lg_preap_result *out);
+
+/* Make the helper now, and keep it: later the limit of processes may be used up, by the
+ * very zombies. It is a sleeping process "lychgate-reap", which counts as one, and
+ * ends with the thread that made it; false ends it. 0 or a negative errno. */
+int lg_preap_keep(bool yes);
 
 #ifdef __cplusplus
 }

@@ -6,11 +6,15 @@
  * is touched, and the page becomes the process's own when it is written.
  *
  * The stub needs nobody. Should we be killed at any moment, the kernel detaches, and
- * the stub goes on alone: it makes the calls, yields for a while (the time in which
- * we would have stopped it), gives the signal mask back, loads every register and jumps
- * to where the thread was, at the system call again if it was in one. One thing is
- * then less exact than with us: a call that a handler should have ended with EINTR
- * is restarted. Nothing is stored by it, nothing is pushed on the stack.
+ * the stub goes on alone: it makes the calls, pauses (the time in which we would have
+ * stopped it), gives the signal mask back, loads every register and jumps to where the
+ * thread was, at the system call again if it was in one. One thing is then less exact
+ * than with us: a call that a handler should have ended with EINTR is restarted. Nothing
+ * is stored by it, nothing is pushed on the stack.
+ *
+ * The pause is a ppoll: unlike nanosleep and poll it leaves alone what the kernel keeps
+ * for the restart of the thread's own call. And it is a sleep, for a loop of sched_yield
+ * takes minutes where others want the same CPU.
  */
 #ifndef LYCHGATE_STUB_H
 #define LYCHGATE_STUB_H
@@ -38,9 +42,10 @@ struct lg_stub_data {
   uint64_t magic;              /*   0 */
   uint64_t mask;               /*   8: the signal mask to give back           */
   uint64_t regs[LG_STUB_REGS]; /*  16: in the stub's own order                */
-  uint32_t count;              /* 288 */
-  uint32_t yields;             /* 292 */
-  int32_t pids[LG_STUB_PIDS];  /* 296 */
+  int64_t pause[2];            /* 288: struct timespec of 64 bits             */
+  uint32_t count;              /* 304 */
+  int32_t pids[LG_STUB_PIDS];  /* 308 */
+  int32_t owner;               /* 436: the thread that runs it                */
 };
 
 /* Offsets of the code, from the begin of the room. */

@@ -15,20 +15,20 @@
 enum { TARGET = 31, FLAGS = 32 };
 
 /* x19 room, x20 index, x21 one bit for each that was reaped, x22 count, x23 pids,
- * x24 the pid, x25 yields. */
+ * x24 the pid. */
 __asm__(
     ".pushsection .rodata.lg_stub, \"a\"\n"
     ".globl lg_stub_begin, lg_stub_entry, lg_stub_after_wait, lg_stub_tail, lg_stub_end\n"
     ".hidden lg_stub_begin, lg_stub_entry, lg_stub_after_wait, lg_stub_tail, lg_stub_end\n"
     ".balign 16\n"
     "lg_stub_begin:\n"
-    "  .fill 424, 1, 0\n"
+    "  .fill 440, 1, 0\n"
     "lg_stub_entry:\n"
     "  adr x19, lg_stub_begin\n"
     "  mov w20, #0\n"
     "  mov x21, #0\n"
-    "  ldr w22, [x19, #288]\n"
-    "  add x23, x19, #296\n"
+    "  ldr w22, [x19, #304]\n"
+    "  add x23, x19, #308\n"
     "1: cmp w20, w22\n"
     "  b.hs 3f\n"
     "  ldr w24, [x23, w20, uxtw #2]\n"
@@ -47,11 +47,14 @@ __asm__(
     "  orr x21, x21, x4\n"
     "2: add w20, w20, #1\n"
     "  b 1b\n"
-    "3: ldr w25, [x19, #292]\n"
-    "4: mov x8, #124\n" /* sched_yield: whoever is to stop us may need this CPU */
+    "3: mov x8, #73\n" /* ppoll(NULL, 0, pause, NULL, 0) */
+    "  mov x0, #0\n"
+    "  mov x1, #0\n"
+    "  add x2, x19, #288\n"
+    "  mov x3, #0\n"
+    "  mov x4, #0\n"
     "  svc #0\n"
-    "  subs w25, w25, #1\n"
-    "  b.ne 4b\n"
+    "  nop\n" /* stopped in the call it is here, and not at the tail */
     "lg_stub_tail:\n"
     "  mov x8, #135\n" /* rt_sigprocmask(SIG_SETMASK, mask, NULL, 8) */
     "  mov x0, #2\n"
@@ -93,10 +96,10 @@ extern const uint8_t lg_stub_end[] __attribute__((visibility("hidden")));
 
 _Static_assert(offsetof(struct lg_stub_data, mask) == 8, "the stub reads it there");
 _Static_assert(offsetof(struct lg_stub_data, regs) == 16, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, count) == 288, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, yields) == 292, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, pids) == 296, "the stub reads it there");
-_Static_assert(sizeof(struct lg_stub_data) == 424, "the code begins there");
+_Static_assert(offsetof(struct lg_stub_data, pause) == 288, "the stub reads it there");
+_Static_assert(offsetof(struct lg_stub_data, count) == 304, "the stub reads it there");
+_Static_assert(offsetof(struct lg_stub_data, pids) == 308, "the stub reads it there");
+_Static_assert(sizeof(struct lg_stub_data) == 440, "the code begins there");
 
 struct lg_stub_code lg_stub_code(void) {
   return (struct lg_stub_code){

@@ -22,19 +22,19 @@ enum slot { R15, R14, R13, R12, RBP, RBX, R11, R10, R9, R8, RAX, RCX, RDX, RSI, 
 
 #define REG(n) "lg_stub_begin+16+8*" TEXT(n) "(%rip)"
 
-/* rbx index, rbp pids, r12 count, r13 one bit for each that was reaped, r14 yields. */
+/* rbx index, rbp pids, r12 count, r13 one bit for each that was reaped. */
 __asm__(
     ".pushsection .rodata.lg_stub, \"a\"\n"
     ".globl lg_stub_begin, lg_stub_entry, lg_stub_after_wait, lg_stub_tail, lg_stub_end\n"
     ".hidden lg_stub_begin, lg_stub_entry, lg_stub_after_wait, lg_stub_tail, lg_stub_end\n"
     ".balign 16\n"
     "lg_stub_begin:\n"
-    "  .fill 424, 1, 0\n"
+    "  .fill 440, 1, 0\n"
     "lg_stub_entry:\n"
     "  xor %ebx, %ebx\n"
     "  xor %r13d, %r13d\n"
-    "  lea lg_stub_begin+296(%rip), %rbp\n"
-    "  mov lg_stub_begin+288(%rip), %r12d\n"
+    "  lea lg_stub_begin+308(%rip), %rbp\n"
+    "  mov lg_stub_begin+304(%rip), %r12d\n"
     "lg_stub_next:\n"
     "  cmp %r12d, %ebx\n"
     "  jae 3f\n"
@@ -50,11 +50,14 @@ __asm__(
     "  bts %rbx, %r13\n"
     "2: inc %ebx\n"
     "  jmp lg_stub_next\n"
-    "3: mov lg_stub_begin+292(%rip), %r14d\n"
-    "4: mov $24, %eax\n" /* sched_yield: whoever is to stop us may need this CPU */
+    "3: mov $271, %eax\n" /* ppoll(NULL, 0, pause, NULL, 0) */
+    "  xor %edi, %edi\n"
+    "  xor %esi, %esi\n"
+    "  lea lg_stub_begin+288(%rip), %rdx\n"
+    "  xor %r10d, %r10d\n"
+    "  xor %r8d, %r8d\n"
     "  syscall\n"
-    "  dec %r14d\n"
-    "  jnz 4b\n"
+    "  nop\n" /* stopped in the call it is here, and not at the tail */
     "lg_stub_tail:\n"
     "  mov $14, %eax\n" /* rt_sigprocmask(SIG_SETMASK, mask, NULL, 8) */
     "  mov $2, %edi\n"
@@ -94,10 +97,10 @@ extern const uint8_t lg_stub_end[] __attribute__((visibility("hidden")));
 
 _Static_assert(offsetof(struct lg_stub_data, mask) == 8, "the stub reads it there");
 _Static_assert(offsetof(struct lg_stub_data, regs) == 16, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, count) == 288, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, yields) == 292, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, pids) == 296, "the stub reads it there");
-_Static_assert(sizeof(struct lg_stub_data) == 424, "the code begins there");
+_Static_assert(offsetof(struct lg_stub_data, pause) == 288, "the stub reads it there");
+_Static_assert(offsetof(struct lg_stub_data, count) == 304, "the stub reads it there");
+_Static_assert(offsetof(struct lg_stub_data, pids) == 308, "the stub reads it there");
+_Static_assert(sizeof(struct lg_stub_data) == 440, "the code begins there");
 
 struct lg_stub_code lg_stub_code(void) {
   return (struct lg_stub_code){

@@ -22,11 +22,12 @@
 #include "seccomp.h"
 
 #define EVENT_STOP 128 /* PTRACE_EVENT_STOP */
+#define PATIENCE 4000000000ll /* with one that has to wait for a CPU */
 #define GETSIGMASK 0x420a
 #define SETSIGMASK 0x420b
 #define SECCOMP_GET_FILTER 0x420c
 #define GET_RSEQ_CONFIGURATION 0x420f
-#define GET_SYSCALL_USER_DISPATCH 0x4210
+#define GET_SYSCALL_USER_DISPATCH 0x4211 /* 0x4210 sets it */
 
 #if defined __x86_64__
 #define OUR_ARCH AUDIT_ARCH_X86_64
@@ -168,51 +169,68 @@ enum lg_refusal lg_tracee_choose(pid_t pid, pid_t *tid) {
   return state == 'D' ? LG_REFUSED_DEAF : LG_REFUSED_VANISHED;
 }
 
-static bool peek(pid_t pid, uint64_t from, void *to, size_t size) {
-  struct iovec here = {to, size}, there = {(void *)(uintptr_t)from, size};
-  return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)size;
+int lg_tracee_memory(pid_t tid) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/mem", tid);
+  int fd = open(path, O_RDWR | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+static bool peek(int memory, uint64_t from, void *to, size_t size) {
+  return pread(memory, to, size, (off_t)from) == (ssize_t)size;
 }
 
 /* End of what the image itself holds; 0 = no image we understand. */
-static uint64_t image_end(pid_t pid, uint64_t base) {
+static uint64_t image_end(int memory, uint64_t base) {
   Elf64_Ehdr h;
-  if (!peek(pid, base, &h, sizeof h) || memcmp(h.e_ident, ELFMAG, SELFMAG) != 0 ||
+  if (!peek(memory, base, &h, sizeof h) || memcmp(h.e_ident, ELFMAG, SELFMAG) != 0 ||
       h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_phentsize != sizeof(Elf64_Phdr) || h.e_phnum > 16)
     return 0;
   uint64_t end = h.e_shoff + (uint64_t)h.e_shentsize * h.e_shnum;
   for (int i = 0; i < h.e_phnum; i++) {
     Elf64_Phdr p;
-    if (!peek(pid, base + h.e_phoff + (uint64_t)i * sizeof p, &p, sizeof p)) return 0;
+    if (!peek(memory, base + h.e_phoff + (uint64_t)i * sizeof p, &p, sizeof p)) return 0;
     if (p.p_type == PT_LOAD && p.p_offset + p.p_memsz > end) end = p.p_offset + p.p_memsz;
   }
   return end < 1 << 20 ? end : 0;
 }
 
-enum lg_refusal lg_tracee_room(pid_t pid, size_t need, uint64_t *room) {
+enum lg_refusal lg_tracee_room(pid_t tid, int memory, size_t need, uint64_t *room,
+                                pid_t *owner) {
   char path[64];
   uint64_t vector[128], base = 0;
-  snprintf(path, sizeof path, "/proc/%d/auxv", pid);
+  snprintf(path, sizeof path, "/proc/%d/auxv", tid);
   ssize_t n = slurp(path, (char *)vector, sizeof vector);
   if (n == -EACCES || n == -EPERM) return LG_REFUSED_PERMISSION;
   if (n == -ENOENT || n == -ESRCH) return LG_REFUSED_VANISHED;
   for (ssize_t i = 0; i + 1 < n / 8; i += 2)
     if (vector[i] == AT_SYSINFO_EHDR) base = vector[i + 1];
-  uint64_t end = base == 0 ? 0 : image_end(pid, base);
+  uint64_t end = base == 0 ? 0 : image_end(memory, base);
   if (end == 0) return LG_REFUSED_NO_ROOM;
 
   uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
   uint64_t last = (base + end + page - 1) / page * page;
   uint64_t at = (last - need) & ~(uint64_t)15; /* as far from the image as may be */
   unsigned char content[2048];
-  if (need > sizeof content || at < base + end || !peek(pid, at, content, need))
+  if (need > sizeof content || at < base + end || !peek(memory, at, content, need))
     return LG_REFUSED_NO_ROOM;
-  uint64_t magic;
-  memcpy(&magic, content, sizeof magic);
-  if (magic != LG_STUB_MAGIC)
+  struct lg_stub_data left;
+  memcpy(&left, content, sizeof left);
+  *owner = left.magic == LG_STUB_MAGIC ? left.owner : 0;
+  if (left.magic != LG_STUB_MAGIC)
     for (size_t i = 0; i < need; i++)
       if (content[i] != 0) return LG_REFUSED_NO_ROOM;
   *room = at;
   return LG_REFUSED_NOT;
+}
+
+bool lg_tracee_may_be_in(pid_t pid, pid_t tid, uint64_t room, size_t size) {
+  char path[64], text[256];
+  snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", pid, tid);
+  ssize_t n = slurp(path, text, sizeof text);
+  if (n == -ENOENT || n == -ESRCH) return false; /* it has ended */
+  const char *pc = n > 0 ? strrchr(text, ' ') : NULL;
+  return pc == NULL || strtoul(pc, NULL, 16) - room < size; /* else it says "running" */
 }
 
 enum lg_refusal lg_tracee_seize(pid_t tid, int *error) {
@@ -240,12 +258,32 @@ static int wait_stop(pid_t tid, int64_t until, int *status) {
   }
 }
 
-enum lg_refusal lg_tracee_stop(pid_t tid, int64_t timeout_ns) {
+/* It will stop as soon as it gets a CPU. */
+static bool waits_for_cpu(pid_t tid) {
+  char state;
+  uint64_t start;
+  return lg_process_stat(tid, &state, &start) == 0 && state == 'R';
+}
+
+bool lg_tracee_sleeps(pid_t tid, int64_t timeout_ns) {
   int64_t until = lg_clock() + timeout_ns;
+  while (waits_for_cpu(tid)) {
+    if (lg_clock() >= until) return false;
+    lg_pause(100000);
+  }
+  return true;
+}
+
+enum lg_refusal lg_tracee_stop(pid_t tid, int64_t timeout_ns) {
+  int64_t began = lg_clock(), until = began + timeout_ns;
   if (request(PTRACE_INTERRUPT, tid, 0, NULL) != 0) return LG_REFUSED_VANISHED;
   for (;;) {
     int status;
     int error = wait_stop(tid, until, &status);
+    if (error == -ETIMEDOUT && lg_clock() - began < PATIENCE && waits_for_cpu(tid)) {
+      until = lg_clock() + timeout_ns;
+      continue;
+    }
     if (error == -ETIMEDOUT) return LG_REFUSED_DEAF;
     if (error != 0 || !WIFSTOPPED(status)) return LG_REFUSED_VANISHED;
     int sig = WSTOPSIG(status);
@@ -275,14 +313,8 @@ int lg_tracee_set_mask(pid_t tid, uint64_t mask) {
   return request(SETSIGMASK, tid, sizeof mask, &mask) == 0 ? 0 : -errno;
 }
 
-int lg_tracee_memory(pid_t pid) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/mem", pid);
-  return open(path, O_WRONLY | O_CLOEXEC);
-}
-
 int lg_tracee_write(pid_t tid, int memory, uint64_t to, const void *from, size_t size) {
-  if (memory >= 0 && pwrite(memory, from, size, (off_t)to) == (ssize_t)size) return 0;
+  if (pwrite(memory, from, size, (off_t)to) == (ssize_t)size) return 0;
   /* A kernel may forbid it (proc_mem.force_override): word by word, 20 times slower. */
   for (size_t at = 0; at < size; at += 8) {
     uint64_t word = 0;
@@ -299,7 +331,7 @@ void lg_tracee_detach(pid_t tid) {
   request(PTRACE_DETACH, tid, 0, NULL);
 }
 
-bool lg_tracee_in_rseq(pid_t tid, const lg_regs *regs) {
+bool lg_tracee_in_rseq(pid_t tid, int memory, const lg_regs *regs) {
   struct { /* struct ptrace_rseq_configuration */
     uint64_t pointer;
     uint32_t size, signature, flags, pad;
@@ -311,8 +343,8 @@ bool lg_tracee_in_rseq(pid_t tid, const lg_regs *regs) {
   uint64_t pointer;
   if (lg_regs_in_syscall(regs)) return false;
   if (request(GET_RSEQ_CONFIGURATION, tid, sizeof area, &area) < 0 || area.pointer == 0) return false;
-  if (!peek(tid, area.pointer + 8, &pointer, sizeof pointer) || pointer == 0) return false;
-  if (!peek(tid, pointer, &section, sizeof section)) return false;
+  if (!peek(memory, area.pointer + 8, &pointer, sizeof pointer) || pointer == 0) return false;
+  if (!peek(memory, pointer, &section, sizeof section)) return false;
   return lg_regs_pc(regs) - section.start < section.length;
 }
 
@@ -325,7 +357,7 @@ bool lg_tracee_dispatches(pid_t tid) {
 
 enum lg_refusal lg_tracee_filters(pid_t tid, const struct lg_thread_status *status, bool descends) {
   static struct sock_filter program[BPF_MAXINSNS];
-  static const uint32_t calls[] = {SYS_wait4, SYS_sched_yield, SYS_rt_sigprocmask};
+  static const uint32_t calls[] = {SYS_wait4, SYS_ppoll, SYS_rt_sigprocmask};
   if (status->seccomp == 0) return LG_REFUSED_NOT;
   if (status->seccomp != 2) return LG_REFUSED_SECCOMP;
   if (descends && status->filters > 0) {

@@ -23,17 +23,28 @@ int lg_process_stat(pid_t pid, char *state, uint64_t *start_ticks);
  * they are all in calls that must not be cut short. */
 enum lg_refusal lg_tracee_choose(pid_t pid, pid_t *tid);
 
-/* Where the room is, its size, and whether a stub of ours lies in it. NO_ROOM when
- * there is none that is large enough and free. */
-enum lg_refusal lg_tracee_room(pid_t pid, size_t need, uint64_t *room);
+/* Its memory, as a descriptor; a negative errno when we are not permitted. Not
+ * process_vm_readv: docker's seccomp profile lets it pass with CAP_SYS_PTRACE only. */
+int lg_tracee_memory(pid_t tid);
+
+/* Where the room is. owner: the thread of the stub that a killed one of us left in it,
+ * 0 = none. NO_ROOM when there is none that is large enough and free. Asks the thread: a
+ * first one that has ended has no memory. */
+enum lg_refusal lg_tracee_room(pid_t tid, int memory, size_t need, uint64_t *room,
+                                pid_t *owner);
+
+/* Whether that thread may be in the room now: it is there, or runs and cannot be asked. */
+bool lg_tracee_may_be_in(pid_t pid, pid_t tid, uint64_t room, size_t size);
 
 /* PTRACE_SEIZE and PTRACE_INTERRUPT, and wait until it stands. A thread that has not
- * come to a stop is let go by the end of this process alone (ptrace(2)). */
+ * come to a stop is let go by the end of this process alone (ptrace(2)). The timeout is
+ * for one that sleeps; one that runs gets more of them, for the machine may be busy. */
 enum lg_refusal lg_tracee_seize(pid_t tid, int *error);
 enum lg_refusal lg_tracee_stop(pid_t tid, int64_t timeout_ns);
 
-/* For lg_tracee_write: a descriptor, or -1 when that way is shut. */
-int lg_tracee_memory(pid_t pid);
+/* Whether it came to sleep in that time, or was in no need of a CPU from the begin. */
+bool lg_tracee_sleeps(pid_t tid, int64_t timeout_ns);
+
 
 /* All these need the thread to stand. 0 or a negative errno. */
 int lg_tracee_regs(pid_t tid, lg_regs *regs, bool *foreign);
@@ -45,7 +56,7 @@ int lg_tracee_run(pid_t tid);
 void lg_tracee_detach(pid_t tid);
 
 /* pc lies in a restartable sequence (rseq(2)), which must not be left and entered again. */
-bool lg_tracee_in_rseq(pid_t tid, const lg_regs *regs);
+bool lg_tracee_in_rseq(pid_t tid, int memory, const lg_regs *regs);
 /* System calls are handed to the program itself (prctl(2), PR_SET_SYSCALL_USER_DISPATCH). */
 bool lg_tracee_dispatches(pid_t tid);
 /* NOT when the calls of the stub pass. status is of now. */

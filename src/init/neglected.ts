@@ -55,6 +55,7 @@ export class NeglectedWatch {
   /** Of each parent how many zombies were told of, and with which words it was refused. */
   readonly #told = new Map<string, { count: number; refused: string | null }>();
   readonly #self = process.pid;
+  #ended = false;
 
   constructor(mode: 'warn' | 'reap', afterSeconds: number, tell: Tell) {
     this.#mode = mode;
@@ -63,14 +64,18 @@ export class NeglectedWatch {
     this.#watch = new Watch(this.#facts, '', (ppid, table) => this.#mine(ppid, table));
   }
 
-  /** Look once; says and does what is due. Never throws for what it sees. */
+  /** Look once; says and does what is due. Rejects when /proc or the addon cannot be used. */
   async look(): Promise<void> {
+    if (this.#ended) return;
     if (!this.#facts.isOwn(this.#self))
       return; /* another namespace's /proc: its pids are not ours */
+    /* again each time: somebody may have killed it */
+    if (this.#mode === 'reap') loadPreapCore().keepPreap(true);
     const table = readProcessTable();
     this.#watch.look(table, Number(process.hrtime.bigint()) / 1e9);
     if (this.#watch.size === 0 || this.#watch.oldest < this.#after) return;
     for (const family of [...this.#watch.families()]) {
+      if (this.#ended) return;
       const old = family.zombies.filter((z) => z.seenSeconds >= this.#after && z.threads <= 1);
       if (old.length === 0) continue;
       const seconds = Math.max(...old.map((z) => z.seenSeconds));
@@ -85,6 +90,11 @@ export class NeglectedWatch {
       const judged = judge(family, this.#facts, rules, () => false);
       await this.#reap(family.parent, judged, base, this.#descends(family.parent.pid, table));
     }
+  }
+
+  /** Nothing is said or done any more. */
+  end(): void {
+    this.#ended = true;
   }
 
   /** Once, and again when they have doubled. */

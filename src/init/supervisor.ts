@@ -4,10 +4,10 @@
  */
 
 import { decodeStatus, describeEnding, type Ending, plainExitCode } from '../ending';
-import { type Core, type CoreEvent, EventKind, readEvents } from '../native';
+import { type Core, type CoreEvent, EventKind, loadPreapCore, readEvents } from '../native';
 import { sig, signalName } from '../signals';
 import type { Log } from './log';
-import type { NeglectedReport } from './neglected';
+import type { NeglectedReport, NeglectedWatch } from './neglected';
 import { exitMap, type InitOptions, signalMap } from './options';
 import { createOthers, type Others } from './others';
 import { explainSpawnError } from './spawn-error';
@@ -107,7 +107,7 @@ export class Supervisor {
 
     const { watchFreezerMs: every } = options;
     const unwatch = every > 0 ? await this.#watchFreezer(every) : () => {};
-    const ignore = this.#watchNeglected(options);
+    const unneglect = this.#watchNeglected(options);
     const made = this.#core.spawn({
       argv: request.argv,
       env: request.env,
@@ -117,7 +117,7 @@ export class Supervisor {
     const error = made.step === null ? null : explainSpawnError(request.argv, made, options.nofile);
     if (made.pid === 0) {
       unwatch();
-      ignore();
+      await unneglect();
       this.#log.write('error', 'not-started', error ?? 'unknown', { errno: made.errno });
       return { pid: 0, code: null, signal: null, exitCode: 126, reaped: 0, error };
     }
@@ -134,7 +134,7 @@ export class Supervisor {
 
     await this.#until(() => this.#core.stats().ended, Number.POSITIVE_INFINITY);
     unwatch();
-    ignore();
+    await unneglect();
     const allowed = options.drainMs + options.graceMs + KILL_WAIT_MS + 5000;
     this.#core.setExitDeadline(request.exitDeadlineMs > 0 ? allowed : 0);
     if (options.drainMs > 0) await this.#drain(options.drainMs);
@@ -161,30 +161,41 @@ export class Supervisor {
    * A slow timer, and at its first turn the code for it: nothing of it is loaded while
    * COMMAND starts. @returns what ends it
    */
-  #watchNeglected({ neglected: mode, neglectedAfterMs: after }: InitOptions): () => void {
-    if (mode === 'ignore') return () => {};
-    let watch: Promise<{ look(): Promise<void> }> | undefined;
+  #watchNeglected({ neglected: mode, neglectedAfterMs: after }: InitOptions): () => Promise<void> {
+    if (mode === 'ignore') return async () => {};
+    /* before COMMAND can use up the limit of processes */
+    if (mode === 'reap') loadPreapCore().keepPreap(true);
+    let watch: Promise<NeglectedWatch> | undefined;
     let busy = false;
     const look = async () => {
       if (busy) return; /* the last one is not done yet */
       busy = true;
       try {
         watch ??= import('./neglected').then(
-          ({ NeglectedWatch }) =>
-            new NeglectedWatch(mode, after / 1000, (type, report, text) =>
+          (room) =>
+            new room.NeglectedWatch(mode, after / 1000, (type, report, text) =>
               this.#tell('warn', { type, ...report }, () => text),
             ),
         );
         await (await watch).look();
-      } finally {
-        busy = false;
+      } catch (error) {
+        clearInterval(timer);
+        this.#log.write(
+          'warn',
+          'neglected-blind',
+          `cannot look for zombies that nobody waits for: ${(error as Error).message}`,
+        );
       }
+      busy = false;
     };
-    const timer = setInterval(
-      look,
-      Math.min(Math.max(after / 2, NEGLECTED_MIN_MS), NEGLECTED_MAX_MS),
-    );
-    return () => clearInterval(timer);
+    const every = Math.min(Math.max(after / 2, NEGLECTED_MIN_MS), NEGLECTED_MAX_MS);
+    const timer = setInterval(look, every);
+    return async () => {
+      clearInterval(timer);
+      const watching = await watch?.catch(() => undefined);
+      watching?.end();
+      if (mode === 'reap') loadPreapCore().keepPreap(false);
+    };
   }
 
   #name(): string {

@@ -68,7 +68,7 @@ export class Limits {
         if (!directory) continue;
         for (
           let d = directory;
-          d.length > h.mountPoint.length;
+          d.length >= h.mountPoint.length /* in a container that is its own cgroup */;
           d = d.slice(0, d.lastIndexOf('/'))
         ) {
           const max = count(read(`${d}/pids.max`));

@@ -13,7 +13,7 @@ const REFUSALS: Readonly<Record<Exclude<PreapRefusal, 'failed'>, string>> = {
   deaf: 'it did not come to a stop: it hangs in D, is frozen, or waits for a vfork',
   foreign: 'it is a 32-bit program',
   seccomp:
-    'its seccomp filter forbids the calls (wait4, sched_yield, rt_sigprocmask), or takes them for itself',
+    'its seccomp filter forbids the calls (wait4, ppoll, rt_sigprocmask), or takes them for itself',
   'seccomp-unknown':
     'its seccomp filter cannot be read: that needs CAP_SYS_ADMIN and no filter of our own; run it on the node, or let the init do it',
   'no-room': 'there is no room for the calls in its vDSO',
@@ -24,7 +24,7 @@ const REFUSALS: Readonly<Record<Exclude<PreapRefusal, 'failed'>, string>> = {
 export function explainRefusal({ refusal, step, error }: PreapResult): string {
   if (refusal === null) return '';
   if (refusal !== 'failed') return REFUSALS[refusal];
-  return `${step ?? 'something'} failed${error === null ? '' : `: ${error}`}`;
+  return error === null ? `${step}` : `${step} failed: ${error}`;
 }
 
 export const WHY_LEFT: Readonly<Record<PreapOutcome, string>> = {
