@@ -27,7 +27,8 @@ if [ "$kind" = node ]; then
   root=$3 node=$4
   add_program "$node" /usr/bin/node
   add_program "$root/build/Release/lychgate.node" /opt/lychgate/build/Release/lychgate.node
-  install -D "$root/dist/cli.cjs" "$tree/opt/lychgate/dist/cli.cjs"
+  mkdir -p "$tree/opt/lychgate/dist"
+  cp "$root"/dist/*.cjs "$tree/opt/lychgate/dist/"
   ln -s /opt/lychgate/dist/cli.cjs "$tree/usr/bin/lychgate"
   change=(--change 'ENTRYPOINT ["lychgate"]')
 fi
