@@ -1,25 +1,30 @@
 #!/usr/bin/env bash
-# Who runs it: `npm run bench [-- init|scan] [--quick]`, as root. One run measures
-# Lychgate and its peers side by side; prints a table, writes build/bench/NAME.json.
+# Who runs it: `npm run bench [-- init|scan|reap] [--quick]`, as root. One run
+# measures Lychgate and its peers side by side; prints a table, writes build/bench/NAME.json.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset NODE_EXTRA_CA_CERTS # doubles Node's start
 what=init
 case "${1:-}" in
-  init | scan) what=$1; shift ;;
+  init | scan | reap) what=$1; shift ;;
   '' | --quick) ;;
-  *) echo "bench: no such benchmark: $1 (init, scan)" >&2; exit 2 ;;
+  *) echo "bench: no such benchmark: $1 (init, scan, reap)" >&2; exit 2 ;;
 esac
 
 out=build/bench
 mkdir -p "$out/peers"
-compile() { cc -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -o "$out/$1" "bench/$1.c"; }
+compile() { cc -O2 -Wall -Wextra -Werror -D_GNU_SOURCE -o "$out/$1" "bench/$1.c" "${@:2}"; }
 npx esbuild "bench/$what.ts" --bundle --platform=node --target=node20 --format=esm \
   --packages=external --outfile="$out/$what.mjs" --log-level=warning
 
 if [ "$what" = init ]; then
   compile measure
   exec node "$out/init.mjs" "$@"
+fi
+
+if [ "$what" = reap ]; then
+  compile standstill -pthread
+  exec node "$out/reap.mjs" "$@"
 fi
 
 for program in population usage floor; do compile "$program"; done
