@@ -54,8 +54,11 @@ describe('tini', () => {
     );
   });
 
-  test('wakes up once a second for nothing', async () => {
-    const r = new Running(lychgate('--', 'cat'));
+  test.each([
+    ['warn', /^0x[1-9a-f][0-9a-f]{3,}$/] /* more than 4 s */,
+    ['ignore', /^0x(f{8}){1,2}$/] /* none */,
+  ])('wakes up once a second for nothing: --neglected=%s', async (neglected, timeout) => {
+    const r = new Running(lychgate(`--neglected=${neglected}`, '--', 'cat'));
     r.child.stdin?.write('x\n');
     await r.see(/x/);
     const timers = run([
@@ -65,8 +68,8 @@ describe('tini', () => {
     ]).stdout;
     expect(timers).toContain('notify'); /* the two deadlines exist ... */
     const main = readFileSync(`/proc/${r.pid}/syscall`, 'utf8').trim().split(' ');
-    expect(main[0]).toMatch(/^(281|22|441)$/); /* ... and epoll_(p)wait(2) waits ... */
-    expect(main[4]).toMatch(/^0x(f{8}){1,2}$/); /* ... without a timeout */
+    expect(main[0]).toMatch(/^(281|22|441)$/); /* ... and epoll_(p)wait(2) waits so long */
+    expect(main[4]).toMatch(timeout);
     r.child.stdin?.end();
     await r.ended;
   });
