@@ -13,6 +13,7 @@
         "native/core/timer.c",
         "native/core/tty.c",
         "native/preap/preap.c",
+        "native/preap/restart.c",
         "native/preap/rounds.c",
         "native/preap/seccomp.c",
         "native/preap/stub_aarch64.c",

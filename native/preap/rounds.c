@@ -24,7 +24,6 @@
 
 #define BUDGET (400 * US)       /* of standing still, for the calls themselves     */
 #define SLICE (20 * US)         /* how often we look whether they are made         */
-#define STOP_TIMEOUT (100 * MS) /* a thread that runs or sleeps needs microseconds */
 #define PAUSE (20 * MS)         /* of the stub, in which we stop it                */
 #define STARVED (200 * MS)      /* how long one that waits for a CPU gets for it   */
 #define TRIES 50                /* in a row */
@@ -128,7 +127,9 @@ struct place {
   pid_t tid;
   int memory;
   uint64_t room;
-  bool left_over; /* only to see whether it still runs a stub of the past */
+  struct lg_call call; /* it was in, before the stop */
+  struct lg_stub_data left; /* of one of us that was killed; magic: is there any */
+  bool left_over;           /* stopped only to see whether that is still needed */
 };
 
 static void clear(struct work *w, const struct place *at) {
@@ -160,7 +161,7 @@ static void await_last(const struct work *w, int64_t began) {
 static enum lg_refusal standing(struct work *w, const struct place *at, const lg_regs *regs,
                                 uint32_t *made) {
   struct lg_stub_data data = {.magic = LG_STUB_MAGIC, .pause = {0, PAUSE}, .count = w->count,
-                              .owner = at->tid};
+                              .owner = at->tid, .sp = lg_regs_sp(regs)};
   lg_regs original = *regs, entered = *regs, now;
   bool foreign;
   int error = lg_tracee_mask(at->tid, &data.mask);
@@ -173,7 +174,7 @@ static enum lg_refusal standing(struct work *w, const struct place *at, const lg
   lg_stub_enter(&entered, at->room, &w->code);
   error = lg_tracee_set_regs(at->tid, &entered);
   if (error != 0) return failed(w, "PTRACE_SETREGSET", error);
-  lg_tracee_set_mask(at->tid, ~0ull); /* without it a handler may run in between: no harm */
+  lg_tracee_set_mask(at->tid, ~0ull); /* killed before: a handler may run, see stub.h */
 
   int64_t began = lg_clock();
   error = lg_tracee_run(at->tid);
@@ -182,14 +183,13 @@ static enum lg_refusal standing(struct work *w, const struct place *at, const lg
   /* Nothing came of the last round: give it the time to get a CPU. When it has made its
    * calls it sleeps. */
   w->starved = w->idle > 0 && !lg_tracee_sleeps(at->tid, STARVED);
-  enum lg_refusal refusal = lg_tracee_stop(at->tid, STOP_TIMEOUT);
+  enum lg_refusal refusal = lg_tracee_stop(at->tid, LG_STOP_TIMEOUT);
   if (refusal != LG_REFUSED_NOT && refusal != LG_REFUSED_STOPPED) return refusal;
   int64_t ran = lg_clock() - began;
   error = lg_tracee_regs(at->tid, &now, &foreign);
   if (error != 0) return LG_REFUSED_VANISHED;
   if (in_room(&now, at->room, w)) {
-    lg_tracee_set_mask(at->tid, data.mask);
-    error = lg_tracee_set_regs(at->tid, &original);
+    error = lg_tracee_restore(at->tid, at->room + w->code.again, &original, data.mask);
     if (error == 0) clear(w, at);
   }
   lg_tracee_detach(at->tid);
@@ -202,7 +202,6 @@ static enum lg_refusal standing(struct work *w, const struct place *at, const lg
 static enum lg_refusal seize(struct work *w, struct place *at) {
   struct lg_preap_result *out = w->out;
   struct lg_thread_status status;
-  pid_t owner = 0;
   char state;
   uint64_t start;
   if (lg_process_stat(w->ask->parent, &state, &start) != 0 || start != w->ask->start_ticks)
@@ -215,13 +214,15 @@ static enum lg_refusal seize(struct work *w, struct place *at) {
   at->memory = lg_tracee_memory(at->tid);
   if (at->memory < 0) {
     out->error = -at->memory;
-    return at->memory == -EACCES || at->memory == -EPERM ? LG_REFUSED_PERMISSION : LG_REFUSED_VANISHED;
+    bool forbidden = at->memory == -EACCES || at->memory == -EPERM;
+    return forbidden ? LG_REFUSED_PERMISSION : LG_REFUSED_VANISHED;
   }
-  refusal = lg_tracee_room(at->tid, at->memory, w->code.size, &at->room, &owner);
-  /* There is room for one: what another thread still needs must not be overwritten. */
-  if (refusal == LG_REFUSED_NOT && owner != 0 && owner != at->tid &&
-      lg_tracee_may_be_in(w->ask->parent, owner, at->room, w->code.size)) {
-    at->tid = owner;
+  refusal = lg_tracee_room(at->tid, at->memory, w->code.size, &at->room, &at->left);
+  /* There is room for one: what another thread may still need is not overwritten. */
+  if (refusal == LG_REFUSED_NOT && at->left.magic == LG_STUB_MAGIC && at->left.owner != at->tid &&
+      lg_thread_status(w->ask->parent, at->left.owner, &status) == 0 && status.state != 'Z' &&
+      status.state != 'X') {
+    at->tid = at->left.owner;
     at->left_over = true;
   }
   /* Without the permission to trace there is none to look for the room either, and
@@ -244,15 +245,21 @@ static enum lg_refusal visit(struct work *w, const struct place *at, uint32_t *m
   if (error != 0) return failed(w, "PTRACE_GETREGSET", error);
   if (foreign) return LG_REFUSED_FOREIGN;
   if (at->room == 0) return LG_REFUSED_NO_ROOM;
-  if (at->left_over) {
-    if (!in_room(&regs, at->room, w)) clear(w, at);
-    return LG_REFUSED_BUSY;
+  if (at->left.magic == LG_STUB_MAGIC && at->left.owner == at->tid) {
+    if (in_room(&regs, at->room, w) ||
+        lg_tracee_may_return(at->memory, &regs, at->left.sp, at->room, w->code.size))
+      return LG_REFUSED_BUSY;
+    clear(w, at);
+    if (at->left_over) return LG_REFUSED_BUSY;
   }
   enum lg_refusal refusal = inspect(w, at->tid);
   if (refusal != LG_REFUSED_NOT) return refusal;
   /* A stub that a killed one of us left at work, or a place not to be left. */
-  if (in_room(&regs, at->room, w) || !lg_regs_may_leave(&regs) || lg_tracee_in_rseq(at->tid, at->memory, &regs))
+  if (in_room(&regs, at->room, w) || !lg_regs_may_leave(&regs) ||
+      lg_tracee_in_rseq(at->tid, at->memory, &regs))
     return LG_REFUSED_BUSY;
+  refusal = lg_tracee_learn(at->tid, at->memory, &at->call, &regs);
+  if (refusal != LG_REFUSED_NOT) return refusal;
   w->out->rounds++;
   return standing(w, at, &regs, made);
 }
@@ -265,8 +272,9 @@ static enum lg_refusal round_of(struct work *w, uint32_t *made) {
     if (at.memory >= 0) close(at.memory);
     return refusal;
   }
+  lg_tracee_call(w->ask->parent, at.tid, &at.call);
   int64_t began = lg_clock();
-  refusal = lg_tracee_stop(at.tid, STOP_TIMEOUT);
+  refusal = lg_tracee_stop(at.tid, LG_STOP_TIMEOUT);
   if (refusal == LG_REFUSED_NOT) refusal = visit(w, &at, made);
   lg_tracee_detach(at.tid); /* again where standing() did: then it does nothing */
   int64_t stood = w->let_go - began;

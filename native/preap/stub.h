@@ -12,6 +12,9 @@
  * than with us: a call that a handler should have ended with EINTR is restarted. Nothing
  * is stored by it, nothing is pushed on the stack.
  *
+ * Or a handler runs upon its last part, and returns to it: so what is left in the room is
+ * not touched before it is certain that nobody comes back.
+ *
  * The pause is a ppoll: unlike nanosleep and poll it leaves alone what the kernel keeps
  * for the restart of the thread's own call. And it is a sleep, for a loop of sched_yield
  * takes minutes where others want the same CPU.
@@ -32,7 +35,11 @@
 #if defined __x86_64__
 typedef struct user_regs_struct lg_regs;
 #elif defined __aarch64__
-typedef struct user_regs_struct lg_regs; /* regs[31], sp, pc, pstate */
+typedef struct {
+  uint64_t regs[31], sp, pc, pstate; /* struct user_regs_struct; the rest is ours: */
+  uint64_t first;                    /* argument of the call x0 has the result of */
+  int32_t call;                      /* its number, -1 = in none (orig_rax)       */
+} lg_regs;
 #else
 #error "lychgate knows x86_64 and aarch64"
 #endif
@@ -46,6 +53,7 @@ struct lg_stub_data {
   uint32_t count;              /* 304 */
   int32_t pids[LG_STUB_PIDS];  /* 308 */
   int32_t owner;               /* 436: the thread that runs it                */
+  uint64_t sp;                 /* 440: its stack pointer                      */
 };
 
 /* Offsets of the code, from the begin of the room. */
@@ -55,6 +63,7 @@ struct lg_stub_code {
   size_t entry;
   size_t after_wait;   /* from just behind the call up to tail its result may
                           be in a register only                               */
+  size_t again;        /* aarch64: a system call right ahead of the tail      */
   size_t tail;         /* from here on it gives back what it took             */
 };
 
@@ -64,10 +73,21 @@ struct lg_stub_code lg_stub_code(void);
 bool lg_regs_may_leave(const lg_regs *regs);  /* no state we could not restore */
 bool lg_regs_in_syscall(const lg_regs *regs);
 uint64_t lg_regs_pc(const lg_regs *regs);
+uint64_t lg_regs_sp(const lg_regs *regs);
+
+/* Calls that transfer nothing when they say EINTR, so that a second one is the first
+ * one over again. Not close, not connect. A timeout counts anew. */
+bool lg_call_repeatable(long nr);
 
 /* A call that ended with EINTR only because we stopped the thread (signal(7), the
  * ones that fail so after SIGCONT) is made one that the kernel restarts. */
 void lg_regs_mend(lg_regs *regs);
+
+#if defined __aarch64__
+/* What the kernel does with an interrupted call when no handler comes first, done
+ * here; false = there is nothing to do. */
+bool lg_regs_restart(lg_regs *regs);
+#endif
 
 /* What the stub has to load to go on alone. */
 void lg_stub_fill(struct lg_stub_data *data, const lg_regs *regs);

@@ -1,16 +1,22 @@
 /*
  * The stub for aarch64; see stub.h.
  *
- * Less exact than on x86_64, because at the stop the kernel has already decided how an
- * interrupted call goes on, and does not show what it decided (do_signal in
- * arch/arm64/kernel/signal.c): the program counter is at the call again, and x0 is its
- * argument. So a call that would have gone on with its remaining time begins anew, one
- * that a handler should end in the very time we are there is restarted, and one that
- * fails with EINTR after a stop (lg_regs_mend on x86_64) does so.
+ * At the stop the kernel has already decided how an interrupted call goes on, and does
+ * not show what it decided (do_signal in arch/arm64/kernel/signal.c): the program
+ * counter is at the call again, and x0 is its argument. lg_tracee_learn finds it out,
+ * and has registers as x86_64 has them: behind the call, with the result in x0.
  */
 #if defined __aarch64__
+#include <errno.h>
+#include <sys/syscall.h>
+
 #include "stub.h"
 
+/* The kernel's own (include/linux/errno.h). */
+#define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
+#define ERESTARTNOHAND 514
+#define ERESTART_RESTARTBLOCK 516
 
 enum { TARGET = 31, FLAGS = 32 };
 
@@ -18,11 +24,13 @@ enum { TARGET = 31, FLAGS = 32 };
  * x24 the pid. */
 __asm__(
     ".pushsection .rodata.lg_stub, \"a\"\n"
-    ".globl lg_stub_begin, lg_stub_entry, lg_stub_after_wait, lg_stub_tail, lg_stub_end\n"
-    ".hidden lg_stub_begin, lg_stub_entry, lg_stub_after_wait, lg_stub_tail, lg_stub_end\n"
+    ".globl lg_stub_begin, lg_stub_entry, lg_stub_after_wait, lg_stub_again\n"
+    ".globl lg_stub_tail, lg_stub_end\n"
+    ".hidden lg_stub_begin, lg_stub_entry, lg_stub_after_wait, lg_stub_again\n"
+    ".hidden lg_stub_tail, lg_stub_end\n"
     ".balign 16\n"
     "lg_stub_begin:\n"
-    "  .fill 440, 1, 0\n"
+    "  .fill 448, 1, 0\n"
     "lg_stub_entry:\n"
     "  adr x19, lg_stub_begin\n"
     "  mov w20, #0\n"
@@ -54,8 +62,11 @@ __asm__(
     "  mov x3, #0\n"
     "  mov x4, #0\n"
     "  svc #0\n"
-    "  nop\n" /* stopped in the call it is here, and not at the tail */
+    "  b lg_stub_tail\n"
+    "lg_stub_again:\n" /* lg_tracee_restore comes here, with the registers of the thread */
+    "  svc #0\n"
     "lg_stub_tail:\n"
+    "  adr x19, lg_stub_begin\n"
     "  mov x8, #135\n" /* rt_sigprocmask(SIG_SETMASK, mask, NULL, 8) */
     "  mov x0, #2\n"
     "  add x1, x19, #8\n"
@@ -91,6 +102,7 @@ __asm__(
 extern const uint8_t lg_stub_begin[] __attribute__((visibility("hidden")));
 extern const uint8_t lg_stub_entry[] __attribute__((visibility("hidden")));
 extern const uint8_t lg_stub_after_wait[] __attribute__((visibility("hidden")));
+extern const uint8_t lg_stub_again[] __attribute__((visibility("hidden")));
 extern const uint8_t lg_stub_tail[] __attribute__((visibility("hidden")));
 extern const uint8_t lg_stub_end[] __attribute__((visibility("hidden")));
 
@@ -99,7 +111,7 @@ _Static_assert(offsetof(struct lg_stub_data, regs) == 16, "the stub reads it the
 _Static_assert(offsetof(struct lg_stub_data, pause) == 288, "the stub reads it there");
 _Static_assert(offsetof(struct lg_stub_data, count) == 304, "the stub reads it there");
 _Static_assert(offsetof(struct lg_stub_data, pids) == 308, "the stub reads it there");
-_Static_assert(sizeof(struct lg_stub_data) == 440, "the code begins there");
+_Static_assert(sizeof(struct lg_stub_data) == 448, "the code begins there");
 
 struct lg_stub_code lg_stub_code(void) {
   return (struct lg_stub_code){
@@ -107,6 +119,7 @@ struct lg_stub_code lg_stub_code(void) {
       .size = (size_t)(lg_stub_end - lg_stub_begin),
       .entry = (size_t)(lg_stub_entry - lg_stub_begin),
       .after_wait = (size_t)(lg_stub_after_wait - lg_stub_begin),
+      .again = (size_t)(lg_stub_again - lg_stub_begin),
       .tail = (size_t)(lg_stub_tail - lg_stub_begin),
   };
 }
@@ -116,23 +129,46 @@ bool lg_regs_may_leave(const lg_regs *regs) {
   return true;
 }
 
-bool lg_regs_in_syscall(const lg_regs *regs) {
-  (void)regs; /* not shown at this stop */
-  return false;
-}
+bool lg_regs_in_syscall(const lg_regs *regs) { return regs->call >= 0; }
+
+uint64_t lg_regs_sp(const lg_regs *regs) { return regs->sp; }
 
 uint64_t lg_regs_pc(const lg_regs *regs) { return regs->pc; }
 
-void lg_regs_mend(lg_regs *regs) { (void)regs; /* the first argument is lost */ }
+void lg_regs_mend(lg_regs *regs) {
+  if ((int64_t)regs->regs[0] == -EINTR && lg_regs_in_syscall(regs) && lg_call_repeatable(regs->call))
+    regs->regs[0] = (uint64_t)-ERESTARTNOHAND; /* and EINTR if a handler runs */
+}
+
+bool lg_regs_restart(lg_regs *regs) {
+  if (!lg_regs_in_syscall(regs)) return false;
+  switch (-(int64_t)regs->regs[0]) {
+    case ERESTART_RESTARTBLOCK:
+      regs->regs[8] = SYS_restart_syscall;
+      break;
+    case ERESTARTSYS:
+    case ERESTARTNOINTR:
+    case ERESTARTNOHAND:
+      break;
+    default:
+      return false;
+  }
+  regs->regs[0] = regs->first;
+  regs->pc -= 4;
+  return true;
+}
 
 void lg_stub_fill(struct lg_stub_data *data, const lg_regs *regs) {
-  for (int i = 0; i < 31; i++) data->regs[i] = regs->regs[i];
-  data->regs[TARGET] = regs->pc;
-  data->regs[FLAGS] = regs->pstate & 0xf0000000u;
+  lg_regs alone = *regs;
+  lg_regs_restart(&alone);
+  for (int i = 0; i < 31; i++) data->regs[i] = alone.regs[i];
+  data->regs[TARGET] = alone.pc;
+  data->regs[FLAGS] = alone.pstate & 0xf0000000u;
 }
 
 void lg_stub_enter(lg_regs *regs, uint64_t room, const struct lg_stub_code *code) {
   regs->pc = room + code->entry;
+  regs->regs[0] = 0; /* may be on the way out of a call: nothing to restart */
 }
 
 pid_t lg_stub_just_reaped(const lg_regs *regs) {

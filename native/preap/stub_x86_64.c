@@ -29,7 +29,7 @@ __asm__(
     ".hidden lg_stub_begin, lg_stub_entry, lg_stub_after_wait, lg_stub_tail, lg_stub_end\n"
     ".balign 16\n"
     "lg_stub_begin:\n"
-    "  .fill 440, 1, 0\n"
+    "  .fill 448, 1, 0\n"
     "lg_stub_entry:\n"
     "  xor %ebx, %ebx\n"
     "  xor %r13d, %r13d\n"
@@ -100,7 +100,7 @@ _Static_assert(offsetof(struct lg_stub_data, regs) == 16, "the stub reads it the
 _Static_assert(offsetof(struct lg_stub_data, pause) == 288, "the stub reads it there");
 _Static_assert(offsetof(struct lg_stub_data, count) == 304, "the stub reads it there");
 _Static_assert(offsetof(struct lg_stub_data, pids) == 308, "the stub reads it there");
-_Static_assert(sizeof(struct lg_stub_data) == 440, "the code begins there");
+_Static_assert(sizeof(struct lg_stub_data) == 448, "the code begins there");
 
 struct lg_stub_code lg_stub_code(void) {
   return (struct lg_stub_code){
@@ -118,25 +118,13 @@ bool lg_regs_may_leave(const lg_regs *regs) { return (regs->eflags & FLAG_DIRECT
 
 bool lg_regs_in_syscall(const lg_regs *regs) { return (long)regs->orig_rax >= 0; }
 
+uint64_t lg_regs_sp(const lg_regs *regs) { return regs->rsp; }
+
 uint64_t lg_regs_pc(const lg_regs *regs) { return regs->rip; }
 
-/* Those that transfer nothing when they say EINTR, so that a second call is the
- * first one over again. Not close, not connect. A timeout counts anew. */
-static bool repeatable(long nr) {
-  static const short list[] = {
-      SYS_epoll_wait, SYS_epoll_pwait, 441 /* epoll_pwait2 */, SYS_semop, SYS_semtimedop,
-      SYS_rt_sigtimedwait, SYS_io_getevents, 333 /* io_pgetevents */, SYS_read, SYS_readv,
-      SYS_recvfrom, SYS_recvmsg, SYS_accept, SYS_accept4, SYS_write, SYS_writev, SYS_sendto,
-      SYS_sendmsg, SYS_msgrcv, SYS_msgsnd, SYS_mq_timedreceive, SYS_mq_timedsend,
-      426 /* io_uring_enter */, 449 /* futex_waitv */, 455 /* futex_wait */,
-  };
-  for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-    if (list[i] == nr) return true;
-  return false;
-}
-
 void lg_regs_mend(lg_regs *regs) {
-  if ((long)regs->rax == -EINTR && lg_regs_in_syscall(regs) && repeatable((long)regs->orig_rax))
+  if ((long)regs->rax == -EINTR && lg_regs_in_syscall(regs) &&
+      lg_call_repeatable((long)regs->orig_rax))
     regs->rax = (unsigned long long)-ERESTARTNOHAND; /* and EINTR if a handler runs */
 }
 

@@ -21,21 +21,23 @@
 #include "../scan/statline.h"
 #include "seccomp.h"
 
-#define EVENT_STOP 128 /* PTRACE_EVENT_STOP */
 #define PATIENCE 4000000000ll /* with one that has to wait for a CPU */
 #define GETSIGMASK 0x420a
 #define SETSIGMASK 0x420b
 #define SECCOMP_GET_FILTER 0x420c
 #define GET_RSEQ_CONFIGURATION 0x420f
 #define GET_SYSCALL_USER_DISPATCH 0x4211 /* 0x4210 sets it */
+#define LONG_STOP 100000000ll            /* STOP_TIMEOUT of rounds.c */
 
 #if defined __x86_64__
 #define OUR_ARCH AUDIT_ARCH_X86_64
+#define IO_PGETEVENTS 333
 #else
 #define OUR_ARCH AUDIT_ARCH_AARCH64
+#define IO_PGETEVENTS 292
 #endif
 
-static long request(long what, pid_t tid, unsigned long address, void *data) {
+long lg_ptrace(long what, pid_t tid, unsigned long address, void *data) {
   /* The system call: glibc's ptrace takes PEEK's data by its return value. */
   return syscall(SYS_ptrace, what, (long)tid, address, data);
 }
@@ -97,14 +99,8 @@ int lg_process_stat(pid_t pid, char *state, uint64_t *start_ticks) {
 /* A call that an interruption would end with less than it was to transfer, and that
  * no restart can make whole: a write to a pipe or socket beyond its buffer, a receive
  * of all. Looked at before the stop, and so best effort: it may enter one just then. */
-static bool in_transfer(pid_t pid, pid_t tid) {
-  char path[64], text[256], *end;
-  unsigned long args[6] = {0};
-  snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", pid, tid);
-  if (slurp(path, text, sizeof text) <= 0 || text[0] < '0' || text[0] > '9') return false; /* runs */
-  long nr = strtol(text, &end, 10);
-  for (int i = 0; i < 6 && *end == ' '; i++) args[i] = strtoul(end, &end, 16);
-  switch (nr) {
+bool lg_call_transfers(long number, const uint64_t *args) {
+  switch (number) {
     case SYS_write:
     case SYS_writev:
     case SYS_pwritev2:
@@ -125,6 +121,33 @@ static bool in_transfer(pid_t pid, pid_t tid) {
   }
 }
 
+bool lg_call_repeatable(long nr) {
+  static const short list[] = {
+#if defined __x86_64__
+      SYS_epoll_wait,
+#endif
+      SYS_epoll_pwait, 441 /* epoll_pwait2 */, SYS_semop, SYS_semtimedop,
+      SYS_rt_sigtimedwait, SYS_io_getevents, IO_PGETEVENTS, SYS_read, SYS_readv,
+      SYS_recvfrom, SYS_recvmsg, SYS_accept, SYS_accept4, SYS_write, SYS_writev, SYS_sendto,
+      SYS_sendmsg, SYS_msgrcv, SYS_msgsnd, SYS_mq_timedreceive, SYS_mq_timedsend,
+      426 /* io_uring_enter */, 449 /* futex_waitv */, 455 /* futex_wait */,
+  };
+  for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+    if (list[i] == nr) return true;
+  return false;
+}
+
+void lg_tracee_call(pid_t pid, pid_t tid, struct lg_call *out) {
+  char path[64], text[256], *end;
+  *out = (struct lg_call){.number = -1};
+  snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", pid, tid);
+  if (slurp(path, text, sizeof text) <= 0 || text[0] < '0' || text[0] > '9') return; /* runs */
+  out->number = strtol(text, &end, 10);
+  for (int i = 0; i < 6; i++) out->args[i] = strtoul(end, &end, 16);
+  out->sp = strtoul(end, &end, 16);
+  out->pc = strtoul(end, &end, 16);
+}
+
 enum fitness { FIT, IN_TRANSFER, UNFIT };
 
 static enum fitness fitness(pid_t pid, pid_t tid, char *state) {
@@ -135,7 +158,9 @@ static enum fitness fitness(pid_t pid, pid_t tid, char *state) {
   }
   *state = status.state;
   if (status.state != 'S' && status.state != 'R') return UNFIT;
-  return in_transfer(pid, tid) ? IN_TRANSFER : FIT;
+  struct lg_call call;
+  lg_tracee_call(pid, tid, &call);
+  return lg_call_transfers(call.number, call.args) ? IN_TRANSFER : FIT;
 }
 
 enum lg_refusal lg_tracee_choose(pid_t pid, pid_t *tid) {
@@ -176,27 +201,28 @@ int lg_tracee_memory(pid_t tid) {
   return fd < 0 ? -errno : fd;
 }
 
-static bool peek(int memory, uint64_t from, void *to, size_t size) {
+bool lg_tracee_peek(int memory, uint64_t from, void *to, size_t size) {
   return pread(memory, to, size, (off_t)from) == (ssize_t)size;
 }
 
 /* End of what the image itself holds; 0 = no image we understand. */
 static uint64_t image_end(int memory, uint64_t base) {
   Elf64_Ehdr h;
-  if (!peek(memory, base, &h, sizeof h) || memcmp(h.e_ident, ELFMAG, SELFMAG) != 0 ||
+  if (!lg_tracee_peek(memory, base, &h, sizeof h) || memcmp(h.e_ident, ELFMAG, SELFMAG) != 0 ||
       h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_phentsize != sizeof(Elf64_Phdr) || h.e_phnum > 16)
     return 0;
   uint64_t end = h.e_shoff + (uint64_t)h.e_shentsize * h.e_shnum;
   for (int i = 0; i < h.e_phnum; i++) {
     Elf64_Phdr p;
-    if (!peek(memory, base + h.e_phoff + (uint64_t)i * sizeof p, &p, sizeof p)) return 0;
+    uint64_t from = base + h.e_phoff + (uint64_t)i * sizeof p;
+    if (!lg_tracee_peek(memory, from, &p, sizeof p)) return 0;
     if (p.p_type == PT_LOAD && p.p_offset + p.p_memsz > end) end = p.p_offset + p.p_memsz;
   }
   return end < 1 << 20 ? end : 0;
 }
 
 enum lg_refusal lg_tracee_room(pid_t tid, int memory, size_t need, uint64_t *room,
-                                pid_t *owner) {
+                                struct lg_stub_data *left) {
   char path[64];
   uint64_t vector[128], base = 0;
   snprintf(path, sizeof path, "/proc/%d/auxv", tid);
@@ -212,36 +238,46 @@ enum lg_refusal lg_tracee_room(pid_t tid, int memory, size_t need, uint64_t *roo
   uint64_t last = (base + end + page - 1) / page * page;
   uint64_t at = (last - need) & ~(uint64_t)15; /* as far from the image as may be */
   unsigned char content[2048];
-  if (need > sizeof content || at < base + end || !peek(memory, at, content, need))
+  if (need > sizeof content || at < base + end || !lg_tracee_peek(memory, at, content, need))
     return LG_REFUSED_NO_ROOM;
-  struct lg_stub_data left;
-  memcpy(&left, content, sizeof left);
-  *owner = left.magic == LG_STUB_MAGIC ? left.owner : 0;
-  if (left.magic != LG_STUB_MAGIC)
+  memcpy(left, content, sizeof *left);
+  if (left->magic != LG_STUB_MAGIC)
     for (size_t i = 0; i < need; i++)
       if (content[i] != 0) return LG_REFUSED_NO_ROOM;
   *room = at;
   return LG_REFUSED_NOT;
 }
 
-bool lg_tracee_may_be_in(pid_t pid, pid_t tid, uint64_t room, size_t size) {
-  char path[64], text[256];
-  snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", pid, tid);
-  ssize_t n = slurp(path, text, sizeof text);
-  if (n == -ENOENT || n == -ESRCH) return false; /* it has ended */
-  const char *pc = n > 0 ? strrchr(text, ' ') : NULL;
-  return pc == NULL || strtoul(pc, NULL, 16) - room < size; /* else it says "running" */
+static bool points_into(int memory, uint64_t from, uint64_t to, uint64_t room, size_t size) {
+  uint64_t words[512];
+  for (uint64_t at = from & ~(uint64_t)7; at < to; at += sizeof words) {
+    ssize_t n = pread(memory, words, sizeof words, (off_t)at);
+    for (ssize_t i = 0; i < n / 8; i++)
+      if (words[i] - room < size) return true;
+    if (n < (ssize_t)sizeof words) break; /* the end of the stack */
+  }
+  return false;
+}
+
+bool lg_tracee_may_return(int memory, const lg_regs *now, uint64_t then_sp, uint64_t room,
+                          size_t size) {
+  const uint64_t near = 1 << 20, frames = 1 << 16;
+  uint64_t sp = lg_regs_sp(now), end = sp + frames;
+  bool same = sp - then_sp < near || then_sp - sp < near;
+  if (same && then_sp > end) end = then_sp;
+  if (points_into(memory, sp, end, room, size)) return true;
+  return !same && points_into(memory, then_sp - frames, then_sp, room, size);
 }
 
 enum lg_refusal lg_tracee_seize(pid_t tid, int *error) {
-  /* No options: without PTRACE_O_EXITKILL our end means detach, no more. */
-  if (request(PTRACE_SEIZE, tid, 0, NULL) == 0) return LG_REFUSED_NOT;
+  /* Without PTRACE_O_EXITKILL our end means detach, no more. */
+  if (lg_ptrace(PTRACE_SEIZE, tid, 0, (void *)PTRACE_O_TRACESYSGOOD) == 0) return LG_REFUSED_NOT;
   *error = errno;
   if (errno == ESRCH) return LG_REFUSED_VANISHED;
   return errno == EPERM || errno == EACCES ? LG_REFUSED_PERMISSION : LG_REFUSED_FAILED;
 }
 
-static int wait_stop(pid_t tid, int64_t until, int *status) {
+static int await_stop(pid_t tid, int64_t until, int *status) {
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
@@ -274,43 +310,49 @@ bool lg_tracee_sleeps(pid_t tid, int64_t timeout_ns) {
   return true;
 }
 
+int lg_tracee_await_patiently(pid_t tid, int64_t began, int64_t timeout_ns, int *status) {
+  for (;;) {
+    int error = await_stop(tid, lg_clock() + timeout_ns, status);
+    if (error != -ETIMEDOUT || lg_clock() - began >= PATIENCE || !waits_for_cpu(tid)) return error;
+  }
+}
+
 enum lg_refusal lg_tracee_stop(pid_t tid, int64_t timeout_ns) {
-  int64_t began = lg_clock(), until = began + timeout_ns;
-  if (request(PTRACE_INTERRUPT, tid, 0, NULL) != 0) return LG_REFUSED_VANISHED;
+  int64_t began = lg_clock();
+  if (lg_ptrace(PTRACE_INTERRUPT, tid, 0, NULL) != 0) return LG_REFUSED_VANISHED;
   for (;;) {
     int status;
-    int error = wait_stop(tid, until, &status);
-    if (error == -ETIMEDOUT && lg_clock() - began < PATIENCE && waits_for_cpu(tid)) {
-      until = lg_clock() + timeout_ns;
-      continue;
-    }
+    int error = lg_tracee_await_patiently(tid, began, timeout_ns, &status);
     if (error == -ETIMEDOUT) return LG_REFUSED_DEAF;
     if (error != 0 || !WIFSTOPPED(status)) return LG_REFUSED_VANISHED;
     int sig = WSTOPSIG(status);
-    if (status >> 16 == EVENT_STOP) return sig == SIGTRAP ? LG_REFUSED_NOT : LG_REFUSED_STOPPED;
+    if (status >> 16 == LG_EVENT_STOP) return sig == SIGTRAP ? LG_REFUSED_NOT : LG_REFUSED_STOPPED;
     /* On the way to a signal: it gets it, and stops before its handler runs. */
-    if (request(PTRACE_CONT, tid, 0, (void *)(long)sig) != 0) return LG_REFUSED_VANISHED;
+    if (lg_ptrace(PTRACE_CONT, tid, 0, (void *)(long)sig) != 0) return LG_REFUSED_VANISHED;
   }
 }
 
 int lg_tracee_regs(pid_t tid, lg_regs *regs, bool *foreign) {
-  struct iovec io = {regs, sizeof *regs};
-  if (request(PTRACE_GETREGSET, tid, NT_PRSTATUS, &io) != 0) return -errno;
-  *foreign = io.iov_len != sizeof *regs; /* a 32-bit thread has fewer */
+  struct iovec io = {regs, sizeof(struct user_regs_struct)};
+  if (lg_ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &io) != 0) return -errno;
+  *foreign = io.iov_len != sizeof(struct user_regs_struct); /* a 32-bit thread has fewer */
+#if defined __aarch64__
+  regs->call = -1;
+#endif
   return 0;
 }
 
 int lg_tracee_set_regs(pid_t tid, const lg_regs *regs) {
-  struct iovec io = {(void *)(uintptr_t)regs, sizeof *regs};
-  return request(PTRACE_SETREGSET, tid, NT_PRSTATUS, &io) == 0 ? 0 : -errno;
+  struct iovec io = {(void *)(uintptr_t)regs, sizeof(struct user_regs_struct)};
+  return lg_ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &io) == 0 ? 0 : -errno;
 }
 
 int lg_tracee_mask(pid_t tid, uint64_t *mask) {
-  return request(GETSIGMASK, tid, sizeof *mask, mask) == 0 ? 0 : -errno;
+  return lg_ptrace(GETSIGMASK, tid, sizeof *mask, mask) == 0 ? 0 : -errno;
 }
 
 int lg_tracee_set_mask(pid_t tid, uint64_t mask) {
-  return request(SETSIGMASK, tid, sizeof mask, &mask) == 0 ? 0 : -errno;
+  return lg_ptrace(SETSIGMASK, tid, sizeof mask, &mask) == 0 ? 0 : -errno;
 }
 
 int lg_tracee_write(pid_t tid, int memory, uint64_t to, const void *from, size_t size) {
@@ -319,16 +361,16 @@ int lg_tracee_write(pid_t tid, int memory, uint64_t to, const void *from, size_t
   for (size_t at = 0; at < size; at += 8) {
     uint64_t word = 0;
     memcpy(&word, (const char *)from + at, size - at < 8 ? size - at : 8);
-    if (request(PTRACE_POKEDATA, tid, to + at, (void *)(uintptr_t)word) != 0) return -errno;
+    if (lg_ptrace(PTRACE_POKEDATA, tid, to + at, (void *)(uintptr_t)word) != 0) return -errno;
   }
   return 0;
 }
 
-int lg_tracee_run(pid_t tid) { return request(PTRACE_CONT, tid, 0, NULL) == 0 ? 0 : -errno; }
+int lg_tracee_run(pid_t tid) { return lg_ptrace(PTRACE_CONT, tid, 0, NULL) == 0 ? 0 : -errno; }
 
 void lg_tracee_detach(pid_t tid) {
   /* ESRCH: killed in the meantime. Then there is nothing to let go. */
-  request(PTRACE_DETACH, tid, 0, NULL);
+  lg_ptrace(PTRACE_DETACH, tid, 0, NULL);
 }
 
 bool lg_tracee_in_rseq(pid_t tid, int memory, const lg_regs *regs) {
@@ -342,9 +384,11 @@ bool lg_tracee_in_rseq(pid_t tid, int memory, const lg_regs *regs) {
   } section;
   uint64_t pointer;
   if (lg_regs_in_syscall(regs)) return false;
-  if (request(GET_RSEQ_CONFIGURATION, tid, sizeof area, &area) < 0 || area.pointer == 0) return false;
-  if (!peek(memory, area.pointer + 8, &pointer, sizeof pointer) || pointer == 0) return false;
-  if (!peek(memory, pointer, &section, sizeof section)) return false;
+  if (lg_ptrace(GET_RSEQ_CONFIGURATION, tid, sizeof area, &area) < 0 || area.pointer == 0)
+    return false;
+  if (!lg_tracee_peek(memory, area.pointer + 8, &pointer, sizeof pointer) || pointer == 0)
+    return false;
+  if (!lg_tracee_peek(memory, pointer, &section, sizeof section)) return false;
   return lg_regs_pc(regs) - section.start < section.length;
 }
 
@@ -352,12 +396,17 @@ bool lg_tracee_dispatches(pid_t tid) {
   struct { /* struct ptrace_sud_config */
     uint64_t mode, selector, offset, length;
   } config;
-  return request(GET_SYSCALL_USER_DISPATCH, tid, sizeof config, &config) == 0 && config.mode != 0;
+  return lg_ptrace(GET_SYSCALL_USER_DISPATCH, tid, sizeof config, &config) == 0 && config.mode != 0;
 }
 
 enum lg_refusal lg_tracee_filters(pid_t tid, const struct lg_thread_status *status, bool descends) {
   static struct sock_filter program[BPF_MAXINSNS];
-  static const uint32_t calls[] = {SYS_wait4, SYS_ppoll, SYS_rt_sigprocmask};
+  static const uint32_t calls[] = {
+      SYS_wait4, SYS_ppoll, SYS_rt_sigprocmask,
+#if defined __aarch64__
+      SYS_sched_yield, /* lg_tracee_restore */
+#endif
+  };
   if (status->seccomp == 0) return LG_REFUSED_NOT;
   if (status->seccomp != 2) return LG_REFUSED_SECCOMP;
   if (descends && status->filters > 0) {
@@ -367,11 +416,12 @@ enum lg_refusal lg_tracee_filters(pid_t tid, const struct lg_thread_status *stat
       return LG_REFUSED_NOT;
   }
   for (unsigned long i = 0;; i++) {
-    long length = request(SECCOMP_GET_FILTER, tid, i, NULL);
+    long length = lg_ptrace(SECCOMP_GET_FILTER, tid, i, NULL);
     if (length < 0 && errno == ENOENT) return i == 0 ? LG_REFUSED_SECCOMP_UNKNOWN : LG_REFUSED_NOT;
     if (length < 0 || length > BPF_MAXINSNS) return LG_REFUSED_SECCOMP_UNKNOWN;
-    if (request(SECCOMP_GET_FILTER, tid, i, program) != length) return LG_REFUSED_SECCOMP_UNKNOWN;
+    if (lg_ptrace(SECCOMP_GET_FILTER, tid, i, program) != length) return LG_REFUSED_SECCOMP_UNKNOWN;
     for (size_t c = 0; c < sizeof calls / sizeof *calls; c++)
-      if (!lg_seccomp_allows(program, (size_t)length, OUR_ARCH, calls[c])) return LG_REFUSED_SECCOMP;
+      if (!lg_seccomp_allows(program, (size_t)length, OUR_ARCH, calls[c]))
+        return LG_REFUSED_SECCOMP;
   }
 }

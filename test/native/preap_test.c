@@ -562,6 +562,14 @@ static bool in_join(void) {
   return pthread_create(&thread, NULL, second_thread, NULL) == 0 && pthread_join(thread, NULL) == 0;
 }
 
+/* Interrupts the last part of a stub, and goes back to it. */
+static void slow_handler(int sig) {
+  (void)sig;
+  if (write(ready[1], "h", 1) != 1) _exit(96);
+  struct timespec t = {.tv_nsec = 300000000};
+  while (nanosleep(&t, &t) != 0) continue;
+}
+
 /* A call of ours while a thread that is not the one we would choose still is in the room. */
 static void call_meanwhile(pid_t pid, pid_t zombie) {
   struct lg_zombie z = {.pid = zombie, .inner = zombie};
@@ -570,14 +578,16 @@ static void call_meanwhile(pid_t pid, pid_t zombie) {
   char state;
   EQUAL(lg_process_stat(pid, &state, &ask.start_ticks), 0);
   EQUAL(lg_process_stat(zombie, &state, &z.start_ticks), 0);
-  lg_preap(&ask, &out);
+  do lg_preap(&ask, &out);
+  while (out.refusal == LG_REFUSED_BUSY);
   EQUAL(out.refusal, LG_REFUSED_NOT);
   EQUAL(z.outcome, LG_ZOMBIE_REAPED);
 }
 
 /* The tracer goes away in the moment the stub starts: it must do all of it alone.
- * in_thread: in the second thread, while the first one joins. */
-static void abandon(bool (*busy)(void), bool in_thread) {
+ * in_thread: in the second thread, while the first one joins. handled: a signal comes
+ * meanwhile, whose handler then runs before the stub has put back all. */
+static void abandon(bool (*busy)(void), bool in_thread, bool handled) {
   CHECK(pipe(pipes) == 0 && pipe(ready) == 0);
   pid_t pid = fork();
   CHECK(pid >= 0);
@@ -586,6 +596,7 @@ static void abandon(bool (*busy)(void), bool in_thread) {
     sigemptyset(&mask);
     sigaddset(&mask, SIGUSR1);
     sigprocmask(SIG_SETMASK, &mask, NULL);
+    if (handled) signal(SIGUSR2, slow_handler);
     pid_t made[4];
     for (int i = 0; i < 4; i++) {
       made[i] = fork();
@@ -605,7 +616,7 @@ static void abandon(bool (*busy)(void), bool in_thread) {
   struct lg_stub_data data = {.magic = LG_STUB_MAGIC, .pause = {0, 1000000}, .count = 3};
   /* The fourth is left to a call of ours, or to the parent itself. */
   EQUAL(read(ready[0], data.pids, 4 * sizeof(int32_t)), 4 * sizeof(int32_t));
-  if (!in_thread) data.count = 4;
+  if (!in_thread && !handled) data.count = 4;
   pid_t tid = pid;
   if (in_thread) EQUAL(read(ready[0], &tid, sizeof tid), sizeof tid);
   if (in_thread) data.pause[1] = 900000000;
@@ -617,11 +628,11 @@ static void abandon(bool (*busy)(void), bool in_thread) {
       lg_pause(100000);
     }
   uint64_t room, again;
-  pid_t owner = -1;
+  struct lg_stub_data left;
   int error = 0;
   int memory = lg_tracee_memory(tid);
-  EQUAL(lg_tracee_room(tid, memory, code.size, &room, &owner), LG_REFUSED_NOT);
-  EQUAL(owner, 0);
+  EQUAL(lg_tracee_room(tid, memory, code.size, &room, &left), LG_REFUSED_NOT);
+  EQUAL(left.magic, 0);
   data.owner = tid;
   lg_regs regs;
   bool foreign;
@@ -638,6 +649,7 @@ static void abandon(bool (*busy)(void), bool in_thread) {
   EQUAL(data.mask, 1ull << (SIGUSR1 - 1));
   lg_regs_mend(&regs);
   lg_stub_fill(&data, &regs);
+  data.sp = lg_regs_sp(&regs);
   unsigned char whole[1024];
   memcpy(whole, code.bytes, code.size);
   memcpy(whole, &data, sizeof data);
@@ -645,30 +657,38 @@ static void abandon(bool (*busy)(void), bool in_thread) {
   lg_stub_enter(&regs, room, &code);
   EQUAL(lg_tracee_set_regs(tid, &regs), 0);
   EQUAL(lg_tracee_set_mask(tid, ~0ull), 0);
+  if (handled) EQUAL(kill(pid, SIGUSR2), 0);
   lg_tracee_detach(tid);
   /* What is left in the room is known as ours, and is no hindrance. */
-  EQUAL(lg_tracee_room(tid, memory, code.size, &again, &owner), LG_REFUSED_NOT);
-  EQUAL(owner, tid);
+  EQUAL(lg_tracee_room(tid, memory, code.size, &again, &left), LG_REFUSED_NOT);
+  EQUAL(left.magic, LG_STUB_MAGIC);
+  EQUAL(left.owner, tid);
   EQUAL(again, room);
   close(memory);
-  if (in_thread) call_meanwhile(pid, data.pids[3]);
+  char byte;
+  if (handled) EQUAL(read(ready[0], &byte, 1), 1);
+  if (in_thread || handled) call_meanwhile(pid, data.pids[3]);
   EQUAL(write(pipes[1], "x", 1), 1);
   int status;
   EQUAL(waitpid(pid, &status, 0), pid);
   if (status != 7 << 8) fail(__LINE__, "status %#x", status);
 }
 
-static void abandoned_in_read(void) { abandon(in_read, false); }
-static void abandoned_in_poll(void) { abandon(in_poll, false); }
-static void abandoned_in_poll_with_timeout(void) { abandon(in_poll_with_timeout, false); }
-static void abandoned_in_nanosleep(void) { abandon(in_nanosleep, false); }
+static void abandoned_in_read(void) { abandon(in_read, false, false); }
+static void abandoned_in_poll(void) { abandon(in_poll, false, false); }
+static void abandoned_in_poll_with_timeout(void) { abandon(in_poll_with_timeout, false, false); }
+static void abandoned_in_nanosleep(void) { abandon(in_nanosleep, false, false); }
 static void abandoned_in_computation(void) {
-  for (int i = 0; i < 20; i++) abandon(in_computation, false);
+  for (int i = 0; i < 20; i++) abandon(in_computation, false, false);
+}
+
+static void abandoned_under_a_handler(void) {
+  abandon(in_read, false, true); /* poll would rightly see EINTR */
 }
 
 static void abandoned_in_another_thread(void) {
-  abandon(in_read, true);
-  abandon(in_poll_with_timeout, true);
+  abandon(in_read, true, false);
+  abandon(in_poll_with_timeout, true, false);
 }
 
 /* --------------------------------------------------------------- the whole, in C */
@@ -768,6 +788,7 @@ static const struct {
     {"abandoned_in_poll_with_timeout", abandoned_in_poll_with_timeout},
     {"abandoned_in_nanosleep", abandoned_in_nanosleep},
     {"abandoned_in_computation", abandoned_in_computation},
+    {"abandoned_under_a_handler", abandoned_under_a_handler},
     {"abandoned_in_another_thread", abandoned_in_another_thread},
     {"request_of_nobody", request_of_nobody},
     {"only_our_own_children", only_our_own_children},
