@@ -100,6 +100,8 @@ int main(int argc, char **argv) {
   if (pthread_create(&second, NULL, commands, NULL) != 0) die("pthread_create");
   for (int64_t last = now(), before = waited(schedstat);;) {
     if (nap != 0) nanosleep(&sleep, NULL);
+    /* Read before the clock: what came before the question belongs to the answer. */
+    unsigned turn = atomic_load(&asked);
     int64_t at = now(), gap = at - last - nap;
     last = at;
     if (gap >= GAP) {
@@ -109,14 +111,12 @@ int main(int argc, char **argv) {
       int64_t wait = waited(schedstat), stood = gap - (wait - before);
       if (stood > g.stood) g.stood = stood;
       before = wait;
-      last = now();
     }
-    unsigned turn = atomic_load_explicit(&asked, memory_order_relaxed);
     if (turn == atomic_load_explicit(&given, memory_order_relaxed)) continue;
     answer = g;
     memset(&g, 0, sizeof g);
     before = waited(schedstat);
-    atomic_store(&given, turn);
     last = now();
+    atomic_store(&given, turn);
   }
 }
