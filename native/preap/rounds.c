@@ -22,7 +22,7 @@
 
 #include "tracee.h"
 
-#define BUDGET (400 * US)       /* of standing still, for the calls themselves     */
+#define BUDGET (300 * US)       /* of standing still, for the calls themselves     */
 #define SLICE (20 * US)         /* how often we look whether they are made         */
 #define PAUSE (20 * MS)         /* of the stub, in which we stop it                */
 #define STARVED (200 * MS)      /* how long one that waits for a CPU gets for it   */
@@ -273,8 +273,8 @@ static enum lg_refusal round_of(struct work *w, uint32_t *made) {
     return refusal;
   }
   lg_tracee_call(w->ask->parent, at.tid, &at.call);
-  int64_t began = lg_clock();
   refusal = lg_tracee_stop(at.tid, LG_STOP_TIMEOUT);
+  int64_t began = lg_clock(); /* until now it ran, or waited for its turn */
   if (refusal == LG_REFUSED_NOT) refusal = visit(w, &at, made);
   lg_tracee_detach(at.tid); /* again where standing() did: then it does nothing */
   int64_t stood = w->let_go - began;
