@@ -25,6 +25,7 @@ export function help(): string {
   const variables = FLAG_LIST.flatMap(([, flag]) => flag.env ?? []).join(' ');
   return `Usage: lychgate [options] [--] COMMAND [ARG...]
        lychgate scan [options]                             (see lychgate scan --help)
+       lychgate reap [options] PID...                      (see lychgate reap --help)
        lychgate freezer [options] [PID|CGROUP|CONTAINER]   (see lychgate freezer --help)
 
 The first process of a container: runs COMMAND, forwards signals to it, reaps
