@@ -16,6 +16,7 @@
         "native/preap/restart.c",
         "native/preap/rounds.c",
         "native/preap/seccomp.c",
+        "native/preap/stub.c",
         "native/preap/stub_aarch64.c",
         "native/preap/stub_x86_64.c",
         "native/preap/tracee.c",

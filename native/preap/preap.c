@@ -84,6 +84,13 @@ static int keep(void *argument) {
   }
 }
 
+/* Whether there is one, and nobody has killed it. */
+static bool keeper_lives(void) {
+  int status;
+  if (keeper != 0 && waitpid(keeper, &status, WNOHANG | __WALL) != 0) keeper = 0;
+  return keeper != 0;
+}
+
 static void forget_keeper(void) {
   int status;
   while (waitpid(keeper, &status, __WALL) < 0 && errno == EINTR) continue;
@@ -104,13 +111,13 @@ static void unblock(uint64_t mask) {
 
 int lg_preap_keep(bool yes) {
   if (atomic_flag_test_and_set(&taken)) return -EBUSY;
-  int error = 0, status;
-  if (keeper != 0 && waitpid(keeper, &status, WNOHANG | __WALL) != 0) keeper = 0; /* killed */
-  if (!yes && keeper != 0) {
+  int error = 0;
+  bool lives = keeper_lives();
+  if (!yes && lives) {
     pass(QUIT);
     forget_keeper();
   }
-  if (yes && keeper == 0) {
+  if (yes && !lives) {
     atomic_store(&turn, IDLE);
     uint64_t mask = block_all();
     pid_t pid = clone(keep, stack + sizeof stack, CLONE_VM, NULL);
@@ -125,15 +132,11 @@ int lg_preap_keep(bool yes) {
 /* False when it has been killed. */
 static bool by_keeper(struct work *w) {
   static const struct timespec look_after = {.tv_nsec = 50 * MS};
-  int status;
   job = w;
   pass(JOB);
   while (atomic_load(&turn) == JOB) {
     futex_wait(JOB, &look_after);
-    if (atomic_load(&turn) == JOB && waitpid(keeper, &status, WNOHANG | __WALL) != 0) {
-      keeper = 0;
-      return false;
-    }
+    if (atomic_load(&turn) == JOB && !keeper_lives()) return false;
   }
   if (w->out->refusal != LG_REFUSED_NOT) forget_keeper();
   return true;
@@ -166,9 +169,7 @@ void lg_preap(const struct lg_preap_request *request, struct lg_preap_result *ou
   out->step = "the helper process ended";
   out->error = 0;
   uint64_t mask = block_all();
-  int status;
-  if (keeper != 0 && waitpid(keeper, &status, WNOHANG | __WALL) != 0) keeper = 0;
-  bool done = keeper != 0 ? by_keeper(&w) : by_helper(&w);
+  bool done = keeper_lives() ? by_keeper(&w) : by_helper(&w);
   if (done && out->refusal != LG_REFUSED_FAILED) out->step = NULL;
   unblock(mask);
   atomic_flag_clear(&taken);

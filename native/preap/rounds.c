@@ -127,7 +127,7 @@ struct place {
   pid_t tid;
   int memory;
   uint64_t room;
-  struct lg_call call; /* it was in, before the stop */
+  struct lg_call call;      /* it was in, before the stop */
   struct lg_stub_data left; /* of one of us that was killed; magic: is there any */
   bool left_over;           /* stopped only to see whether that is still needed */
 };

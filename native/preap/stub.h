@@ -56,6 +56,12 @@ struct lg_stub_data {
   uint64_t sp;                 /* 440: its stack pointer                      */
 };
 
+/* The kernel's own, seen by a tracer alone (include/linux/errno.h). */
+#define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
+#define ERESTARTNOHAND 514
+#define ERESTART_RESTARTBLOCK 516
+
 /* Offsets of the code, from the begin of the room. */
 struct lg_stub_code {
   const uint8_t *bytes;

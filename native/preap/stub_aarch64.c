@@ -12,12 +12,6 @@
 
 #include "stub.h"
 
-/* The kernel's own (include/linux/errno.h). */
-#define ERESTARTSYS 512
-#define ERESTARTNOINTR 513
-#define ERESTARTNOHAND 514
-#define ERESTART_RESTARTBLOCK 516
-
 enum { TARGET = 31, FLAGS = 32 };
 
 /* x19 room, x20 index, x21 one bit for each that was reaped, x22 count, x23 pids,
@@ -98,31 +92,6 @@ __asm__(
     "  ret x17\n"
     "lg_stub_end:\n"
     ".popsection\n");
-
-extern const uint8_t lg_stub_begin[] __attribute__((visibility("hidden")));
-extern const uint8_t lg_stub_entry[] __attribute__((visibility("hidden")));
-extern const uint8_t lg_stub_after_wait[] __attribute__((visibility("hidden")));
-extern const uint8_t lg_stub_again[] __attribute__((visibility("hidden")));
-extern const uint8_t lg_stub_tail[] __attribute__((visibility("hidden")));
-extern const uint8_t lg_stub_end[] __attribute__((visibility("hidden")));
-
-_Static_assert(offsetof(struct lg_stub_data, mask) == 8, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, regs) == 16, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, pause) == 288, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, count) == 304, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, pids) == 308, "the stub reads it there");
-_Static_assert(sizeof(struct lg_stub_data) == 448, "the code begins there");
-
-struct lg_stub_code lg_stub_code(void) {
-  return (struct lg_stub_code){
-      .bytes = lg_stub_begin,
-      .size = (size_t)(lg_stub_end - lg_stub_begin),
-      .entry = (size_t)(lg_stub_entry - lg_stub_begin),
-      .after_wait = (size_t)(lg_stub_after_wait - lg_stub_begin),
-      .again = (size_t)(lg_stub_again - lg_stub_begin),
-      .tail = (size_t)(lg_stub_tail - lg_stub_begin),
-  };
-}
 
 bool lg_regs_may_leave(const lg_regs *regs) {
   (void)regs;

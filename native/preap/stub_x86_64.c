@@ -9,12 +9,6 @@
 #define TEXT2(x) #x
 #define TEXT(x) TEXT2(x)
 
-/* The kernel's own; they are seen by a tracer alone (include/linux/errno.h). */
-#define ERESTARTSYS 512
-#define ERESTARTNOINTR 513
-#define ERESTARTNOHAND 514
-#define ERESTART_RESTARTBLOCK 516
-
 #define FLAG_DIRECTION 0x400
 #define FLAG_OVERFLOW 0x800
 
@@ -88,29 +82,6 @@ __asm__(
     "  jmp *" REG(15) "\n"
     "lg_stub_end:\n"
     ".popsection\n");
-
-extern const uint8_t lg_stub_begin[] __attribute__((visibility("hidden")));
-extern const uint8_t lg_stub_entry[] __attribute__((visibility("hidden")));
-extern const uint8_t lg_stub_after_wait[] __attribute__((visibility("hidden")));
-extern const uint8_t lg_stub_tail[] __attribute__((visibility("hidden")));
-extern const uint8_t lg_stub_end[] __attribute__((visibility("hidden")));
-
-_Static_assert(offsetof(struct lg_stub_data, mask) == 8, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, regs) == 16, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, pause) == 288, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, count) == 304, "the stub reads it there");
-_Static_assert(offsetof(struct lg_stub_data, pids) == 308, "the stub reads it there");
-_Static_assert(sizeof(struct lg_stub_data) == 448, "the code begins there");
-
-struct lg_stub_code lg_stub_code(void) {
-  return (struct lg_stub_code){
-      .bytes = lg_stub_begin,
-      .size = (size_t)(lg_stub_end - lg_stub_begin),
-      .entry = (size_t)(lg_stub_entry - lg_stub_begin),
-      .after_wait = (size_t)(lg_stub_after_wait - lg_stub_begin),
-      .tail = (size_t)(lg_stub_tail - lg_stub_begin),
-  };
-}
 
 /* Backwards string instructions: the flag is not given back by the stub, and the
  * state lasts for a few instructions only. */

@@ -27,7 +27,6 @@
 #define SECCOMP_GET_FILTER 0x420c
 #define GET_RSEQ_CONFIGURATION 0x420f
 #define GET_SYSCALL_USER_DISPATCH 0x4211 /* 0x4210 sets it */
-#define LONG_STOP 100000000ll            /* STOP_TIMEOUT of rounds.c */
 
 #if defined __x86_64__
 #define OUR_ARCH AUDIT_ARCH_X86_64

@@ -27,8 +27,9 @@ enum lg_refusal lg_tracee_choose(pid_t pid, pid_t *tid);
  * process_vm_readv: docker's seccomp profile lets it pass with CAP_SYS_PTRACE only. */
 int lg_tracee_memory(pid_t tid);
 
-/* Where the room is. left: what a killed one of us left in it, magic 0 = nothing. NO_ROOM when there is none that is large enough and free. Asks the thread: a
- * first one that has ended has no memory. */
+/* Where the room is. left: what a killed one of us left in it, magic 0 = nothing. NO_ROOM
+ * when there is none that is large enough and free. Asks the thread: a first one that has
+ * ended has no memory. */
 enum lg_refusal lg_tracee_room(pid_t tid, int memory, size_t need, uint64_t *room,
                                 struct lg_stub_data *left);
 
@@ -46,7 +47,6 @@ enum lg_refusal lg_tracee_stop(pid_t tid, int64_t timeout_ns);
 
 /* Whether it came to sleep in that time, or was in no need of a CPU from the begin. */
 bool lg_tracee_sleeps(pid_t tid, int64_t timeout_ns);
-
 
 /* A system call, as /proc/PID/task/TID/syscall says: number < 0 = in none. */
 struct lg_call {
