@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Ajv from 'ajv/dist/2020';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import schema from '../../docs/schema/reap.schema.json';
 import type { FamilyReport, ReapReport } from '../../src/reap';
 import { Cgroup, freezerMount, until } from '../support/cgroups';
@@ -18,24 +18,15 @@ import {
   run,
   UNSHARE,
 } from '../support/init';
+import { cleanupAfterEach, startHelper, stateOf } from '../support/processes';
 
 const valid = new Ajv({ strict: true, allowUnionTypes: true, validateFormats: false }).compile(
   schema,
 );
-const cleanup: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const done of cleanup.splice(0).reverse()) await done();
-});
+const cleanup = cleanupAfterEach();
 
 async function start(argv: readonly string[], ready: RegExp): Promise<[Running, number[]]> {
-  const r = new Running(argv);
-  cleanup.push(async () => {
-    r.child.stdin?.end();
-    r.child.kill('SIGCONT');
-    r.child.kill('SIGKILL');
-    await r.ended;
-  });
-  const [line] = await r.see(ready);
+  const [r, [line]] = await startHelper(cleanup, argv, ready);
   return [r, (line.match(/\d+/g) ?? []).map(Number)];
 }
 
@@ -65,13 +56,6 @@ function only(answer: { report: ReapReport }): FamilyReport {
   expect(answer.report.families).toHaveLength(1);
   return answer.report.families[0] as FamilyReport;
 }
-const stateOf = (pid: number) => {
-  try {
-    return /\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
-  } catch {
-    return undefined;
-  }
-};
 const NOW = ['--min-age', '0'];
 
 describe('lychgate reap', () => {

@@ -3,11 +3,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Ajv from 'ajv/dist/2020';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import schema from '../../docs/schema/scan.schema.json';
 import type { Finding, ScanReport } from '../../src/scan';
 import { Cgroup, freezerMount, until } from '../support/cgroups';
 import { fixture, lychgate, NODE, publicCopy, ROOT, Running, run, UNSHARE } from '../support/init';
+import { cleanupAfterEach, startHelper, stateOf } from '../support/processes';
 
 const valid = new Ajv({ strict: true, allowUnionTypes: true, validateFormats: false }).compile(
   schema,
@@ -33,32 +34,10 @@ const only = (a: Answer): Finding => {
   return a.report.findings[0] as Finding;
 };
 
-const cleanup: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const done of cleanup.splice(0).reverse()) await done();
-});
-
-/** A helper whose life ends with its standard input. */
-async function start(argv: string[], ready: RegExp): Promise<[Running, RegExpExecArray]> {
-  const r = new Running(argv);
-  cleanup.push(async () => {
-    r.child.stdin?.end();
-    r.child.kill('SIGCONT');
-    r.child.kill('SIGKILL');
-    await r.ended;
-  });
-  return [r, await r.see(ready)];
-}
+const cleanup = cleanupAfterEach();
+const start = (argv: readonly string[], ready: RegExp) => startHelper(cleanup, argv, ready);
 
 const zombies = (count: number) => start([fixture('zombies'), String(count)], /^\d+( \d+)+$/m);
-
-const stateOf = (pid: number) => {
-  try {
-    return /\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
-  } catch {
-    return undefined;
-  }
-};
 
 const alive = (pid: number) => /[RS]/.test(stateOf(pid) ?? '');
 

@@ -22,29 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness.h"
 #include "internal.h"
 
 #define CELLS 4096 /* of ring.c */
 #define PATIENCE 100 /* seconds until an awaited event counts as lost */
 
-static const char *test_name;
 static char self_path[4096];
-
-__attribute__((noreturn, format(printf, 2, 3))) static void fail(int line, const char *why, ...) {
-  va_list args;
-  va_start(args, why);
-  printf("not ok %s: line %d: ", test_name, line);
-  vprintf(why, args);
-  printf("\n");
-  fflush(stdout);
-  _exit(1);
-}
-#define CHECK(condition) ((condition) ? (void)0 : fail(__LINE__, "%s", #condition))
-#define EQUAL(a, b)                                                                    \
-  do {                                                                                 \
-    long long a_ = (long long)(a), b_ = (long long)(b);                                \
-    if (a_ != b_) fail(__LINE__, "%s is %lld, expected %s = %lld", #a, a_, #b, b_);    \
-  } while (0)
 
 static void skip(const char *why) {
   printf("skip %s: %s\n", test_name, why);
@@ -1035,10 +1019,7 @@ static const struct {
 /* ---------------------------------------------------------------- the runner */
 
 #define TEST(name) {#name, name}
-static const struct {
-  const char *name;
-  void (*run)(void);
-} tests[] = {
+static const struct test tests[] = {
     TEST(ring_empty),       TEST(ring_full),        TEST(ring_laps),
     TEST(ring_threads),     TEST(read_stat),        TEST(signal_exact),
     TEST(signal_exact_no_descriptor),               TEST(arm_twice),
@@ -1060,37 +1041,11 @@ static int mode_list(const char *arg) {
   return 0;
 }
 
-static bool run_test(size_t i) {
-  fflush(stdout);
-  pid_t pid = fork();
-  if (pid < 0) return false;
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    test_name = tests[i].name;
-    tests[i].run();
-    exit(0); /* with the leak check */
-  }
-  int status;
-  if (waitpid(pid, &status, 0) != pid) return false;
-  if (status == 0) printf("ok %s\n", tests[i].name);
-  else if (WIFSIGNALED(status)) printf("not ok %s: signal %d\n", tests[i].name, WTERMSIG(status));
-  else if (WEXITSTATUS(status) != 1) /* 1: it said why itself, or a sanitizer did */
-    printf("not ok %s: exit code %d\n", tests[i].name, WEXITSTATUS(status));
-  return status == 0;
-}
-
 int main(int argc, char **argv) {
   ssize_t n = readlink("/proc/self/exe", self_path, sizeof self_path - 1);
   if (n <= 0) return 2;
   if (argc > 1)
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
       if (strcmp(argv[1], modes[i].name) == 0) _exit(modes[i].run(argc > 2 ? argv[2] : ""));
-  bool good = true;
-  for (size_t i = 0; i < TESTS; i++) {
-    bool wanted = argc == 1;
-    for (int a = 1; a < argc; a++) wanted |= strcmp(argv[a], tests[i].name) == 0;
-    if (wanted) good &= run_test(i);
-  }
-  fflush(stdout);
-  return good ? 0 : 1;
+  return run_tests(tests, TESTS, argc, argv);
 }

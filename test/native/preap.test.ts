@@ -17,21 +17,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { loadPreapCore, PreapOutcome, type PreapResult } from '../../src/native';
-import { parseStat } from '../../src/procfs';
 import { Cgroup, freezerMount, until } from '../support/cgroups';
 import { cleanEnv, fixture, NODE, ROOT, Running, run } from '../support/init';
+import { stateOf, statOf } from '../support/processes';
 
 const core = loadPreapCore();
 
-const statOf = (pid: number) => {
-  try {
-    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return undefined; /* gone */
-  }
-};
 const startOf = (pid: number) => statOf(pid)?.startTicks ?? 0;
-const stateOf = (pid: number) => statOf(pid)?.state;
 
 /** Of one thread; the helper process of a call is one of the caller's. */
 function childrenOf(pid: number): number[] {

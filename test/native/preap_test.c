@@ -22,6 +22,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 
+#include "harness.h"
 #include "preap.h"
 #include "seccomp.h"
 #include "stub.h"
@@ -38,24 +39,6 @@
 #define OUR_ARCH AUDIT_ARCH_AARCH64
 #define OTHER_ARCH AUDIT_ARCH_ARM
 #endif
-
-static const char *test_name = "";
-
-__attribute__((noreturn, format(printf, 2, 3))) static void fail(int line, const char *why, ...) {
-  va_list args;
-  va_start(args, why);
-  printf("not ok %s: line %d: ", test_name, line);
-  vprintf(why, args);
-  printf("\n");
-  fflush(stdout);
-  _exit(1);
-}
-#define CHECK(condition) ((condition) ? (void)0 : fail(__LINE__, "%s", #condition))
-#define EQUAL(a, b)                                                                 \
-  do {                                                                              \
-    long long a_ = (long long)(a), b_ = (long long)(b);                             \
-    if (a_ != b_) fail(__LINE__, "%s is %lld, expected %s = %lld", #a, a_, #b, b_); \
-  } while (0)
 
 /* ------------------------------------------------------- filters written by hand */
 
@@ -766,10 +749,7 @@ static void only_our_own_children(void) {
   EQUAL(errno, ECHILD);
 }
 
-static const struct {
-  const char *name;
-  void (*run)(void);
-} tests[] = {
+static const struct test tests[] = {
     {"actions", actions},
     {"arch", arch},
     {"arguments", arguments},
@@ -795,25 +775,6 @@ static const struct {
 };
 enum { TESTS = sizeof tests / sizeof *tests };
 
-static bool run_test(size_t i) {
-  fflush(stdout);
-  pid_t pid = fork();
-  if (pid < 0) return false;
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    test_name = tests[i].name;
-    tests[i].run();
-    exit(0); /* with the leak check */
-  }
-  int status;
-  if (waitpid(pid, &status, 0) != pid) return false;
-  if (status == 0) printf("ok %s\n", tests[i].name);
-  else if (WIFSIGNALED(status)) printf("not ok %s: signal %d\n", tests[i].name, WTERMSIG(status));
-  else if (WEXITSTATUS(status) != 1) /* 1: it said why itself, or a sanitizer did */
-    printf("not ok %s: exit code %d\n", tests[i].name, WEXITSTATUS(status));
-  return status == 0;
-}
-
 int main(int argc, char **argv) {
   if (argc == 2 && strcmp(argv[1], "list") == 0) {
     for (size_t i = 0; i < TESTS; i++) puts(tests[i].name);
@@ -821,12 +782,5 @@ int main(int argc, char **argv) {
   }
   if (argc == 4 && strcmp(argv[1], "random") == 0)
     return random_programs(strtoull(argv[2], NULL, 10), atoi(argv[3]));
-  bool good = true;
-  for (size_t i = 0; i < TESTS; i++) {
-    bool wanted = argc == 1;
-    for (int a = 1; a < argc; a++) wanted |= strcmp(argv[a], tests[i].name) == 0;
-    if (wanted) good &= run_test(i);
-  }
-  fflush(stdout);
-  return good ? 0 : 1;
+  return run_tests(tests, TESTS, argc, argv);
 }
