@@ -1,5 +1,6 @@
 /** What `lychgate freezer` was asked. */
 import { parseArgs } from 'node:util';
+import { toSeconds } from '../arguments';
 import { FreezerError } from './model';
 
 export interface FreezerOptions {
@@ -78,7 +79,7 @@ export function parseFreezer(argv: readonly string[]): ParsedFreezer {
   if (root !== '' && !root.startsWith('/')) {
     throw new FreezerError(`--root must be an absolute path, not '${root}'`);
   }
-  const wait = values.wait === undefined ? null : seconds('--wait', values.wait);
+  const wait = values.wait === undefined ? null : toSeconds('--wait', values.wait, FreezerError);
   return {
     action: 'run',
     options: {
@@ -92,14 +93,4 @@ export function parseFreezer(argv: readonly string[]): ParsedFreezer {
       root,
     },
   };
-}
-
-function seconds(option: string, text: string): number {
-  const n = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
-  if (!(n >= 0 && n <= 1e6)) {
-    throw new FreezerError(
-      `${option} must be a number of seconds, such as 5 or 0.5, not '${text}'`,
-    );
-  }
-  return n;
 }

@@ -3,6 +3,7 @@
  * TINI_*. An earlier source wins over a later one, as a whole.
  */
 import { parseArgs } from 'node:util';
+import { toSeconds } from '../arguments';
 import { isForwarded, parseSignal, sig } from '../signals';
 import { FLAG_LIST, FLAGS, type Flag, type FlagName } from './flags';
 
@@ -252,13 +253,8 @@ function toBoolean(from: string, text: string): boolean {
   throw new UsageError(`${from} must be 1 or 0, not '${text}'`);
 }
 
-function toMilliseconds(from: string, text: string): number {
-  const n = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
-  if (!(n >= 0 && n <= 1e8)) {
-    throw new UsageError(`${from} must be a number of seconds, such as 5 or 0.5, not '${text}'`);
-  }
-  return n * 1000;
-}
+const toMilliseconds = (from: string, text: string) =>
+  toSeconds(from, text, UsageError, 1e8) * 1000;
 
 function toCount(from: string, text: string, min: number, max: number): number {
   const n = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;

@@ -1,5 +1,6 @@
 /** What `lychgate reap` was asked. */
 import { parseArgs } from 'node:util';
+import { toNumber, toSeconds } from '../arguments';
 import { ReapError } from './model';
 
 export const DEFAULT_MIN_AGE = 60;
@@ -62,26 +63,15 @@ export function parseReap(argv: readonly string[]): ParsedReap {
   return {
     action: 'run',
     options: {
-      pids: [...new Set(positionals.map(toPid))],
-      minAge: values['min-age'] === undefined ? DEFAULT_MIN_AGE : toSeconds(values['min-age']),
+      pids: [...new Set(positionals.map((text) => toNumber('PID', text, ReapError)))],
+      minAge:
+        values['min-age'] === undefined
+          ? DEFAULT_MIN_AGE
+          : toSeconds('--min-age', values['min-age'], ReapError),
       force: values.force ?? false,
       dryRun: values['dry-run'] ?? false,
       format,
       audit: values.audit,
     },
   };
-}
-
-function toPid(text: string): number {
-  const n = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(n >= 1)) throw new ReapError(`PID must be a whole number from 1, not '${text}'`);
-  return n;
-}
-
-function toSeconds(text: string): number {
-  const n = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
-  if (!(n >= 0 && n <= 1e6)) {
-    throw new ReapError(`--min-age must be a number of seconds, such as 5 or 0.5, not '${text}'`);
-  }
-  return n;
 }

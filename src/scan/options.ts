@@ -1,5 +1,6 @@
 /** What `lychgate scan` was asked. */
 import { parseArgs } from 'node:util';
+import { toNumber, toSeconds } from '../arguments';
 import { DEFAULT_MIN_AGE } from '../reap';
 import { type FindingState, ScanError } from './model';
 
@@ -143,6 +144,9 @@ function minAge(text: string | undefined, action: ActionName, force: boolean): n
   return action === 'reap' && !force ? DEFAULT_MIN_AGE : 0;
 }
 
+const seconds = (option: string, text: string) => toSeconds(option, text, ScanError);
+const whole = (option: string, text: string) => toNumber(option, text, ScanError);
+
 function oneOf<T extends string>(option: string, text: string, valid: readonly T[]): T {
   const found = valid.find((v) => v === text);
   if (found === undefined)
@@ -154,18 +158,4 @@ function states(text: string): FindingState[] {
   return text
     .split(',')
     .map((word) => oneOf('--state', word.trim(), ['Z', 'D', 'frozen'] as const));
-}
-
-function seconds(option: string, text: string): number {
-  const n = /^(\d+\.?\d*|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
-  if (!(n >= 0 && n <= 1e6)) {
-    throw new ScanError(`${option} must be a number of seconds, such as 5 or 0.5, not '${text}'`);
-  }
-  return n;
-}
-
-function whole(option: string, text: string): number {
-  const n = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(n >= 1)) throw new ScanError(`${option} must be a whole number from 1, not '${text}'`);
-  return n;
 }
