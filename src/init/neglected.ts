@@ -14,6 +14,7 @@ import {
   type Reaped,
   reapInPlace,
   Watch,
+  zombiesOf,
 } from '../reap';
 
 export interface NeglectedReport {
@@ -74,13 +75,14 @@ export class NeglectedWatch {
     const table = readProcessTable();
     this.#watch.look(table, Number(process.hrtime.bigint()) / 1e9);
     if (this.#watch.size === 0 || this.#watch.oldest < this.#after) return;
+    const limits = new Limits('', table);
     for (const family of [...this.#watch.families()]) {
       if (this.#ended) return;
       const old = family.zombies.filter((z) => z.seenSeconds >= this.#after && z.threads <= 1);
       if (old.length === 0) continue;
-      const seconds = Math.max(...old.map((z) => z.seenSeconds));
-      const limit = new Limits('', table).of(family.parent.pid);
-      const base = { count: old.length, seconds, limit };
+      /* not Math.max(...): there may be more than a call takes arguments */
+      const seconds = old.reduce((most, z) => Math.max(most, z.seenSeconds), 0);
+      const base = { count: old.length, seconds, limit: limits.of(family.parent.pid) };
       if (this.#mode === 'warn') {
         this.#warn(family.parent, base);
         continue;
@@ -101,7 +103,7 @@ export class NeglectedWatch {
   #warn(parent: Parent, base: Pick<NeglectedReport, 'count' | 'seconds' | 'limit'>): void {
     if (this.#known(parent, base.count, null)) return;
     const text =
-      `${who(parent)} does not wait for its children: ${zombies(base.count)}, for ${Math.round(base.seconds)} s and more` +
+      `${who(parent)} does not wait for its children: ${zombiesOf(base.count)}, for ${Math.round(base.seconds)} s and more` +
       `${headroom(base.limit)}. To mend: ${mendFor(`${parent.comm} ${parent.command ?? ''}`)}; ` +
       'or --neglected=reap (it can then not learn how they ended)';
     this.#tell('neglected', report(parent, base, null), text);
@@ -124,12 +126,12 @@ export class NeglectedWatch {
     }
     if (done.reaped.length > 0) {
       const text =
-        `reaped ${zombies(done.reaped.length)} of ${who(parent)}, which did not wait for them ` +
+        `reaped ${zombiesOf(done.reaped.length)} of ${who(parent)}, which did not wait for them ` +
         `for ${Math.round(base.seconds)} s: ${endings(done.reaped)}. It can no longer learn that`;
       this.#tell('neglected-reaped', report(parent, base, done), text);
     }
     if (done.refused === null || this.#known(parent, base.count, done.refused)) return;
-    const text = `cannot reap ${zombies(base.count)} of ${who(parent)}${headroom(base.limit)}: ${done.refused}`;
+    const text = `cannot reap ${zombiesOf(base.count)} of ${who(parent)}${headroom(base.limit)}: ${done.refused}`;
     this.#tell('neglected-refused', report(parent, base, done), text);
   }
 
@@ -159,8 +161,6 @@ export class NeglectedWatch {
     return false;
   }
 }
-
-const zombies = (n: number) => `${n} zombie${n === 1 ? '' : 's'}`;
 
 const headroom = (limit: Limit | null) =>
   limit ? ` (${limit.name}: ${limit.current} of ${limit.max} used)` : '';

@@ -14,4 +14,4 @@ export { notDone, reapInPlace } from './reap';
 export { isFrozen, type ReapOptions, reap } from './reaper';
 export { type Judged, judge, type Rules } from './rules';
 export { Watch } from './watch';
-export { endings, summary } from './words';
+export { endings, summary, zombiesOf } from './words';

@@ -27,6 +27,13 @@ const untouched = (parent: Parent): FamilyReport => ({
   totalMs: 0,
 });
 
+/** What is lost to its parent. */
+export const asReaped = ({ pid, comm, status }: Zombie): Reaped => ({
+  pid,
+  comm,
+  ...decodeStatus(status),
+});
+
 /** Of a family that was refused, or only looked at. */
 export function notDone(parent: Parent, left: readonly Left[], refused: string | null) {
   return { ...untouched(parent), left, refused };
@@ -57,7 +64,7 @@ export async function reapInPlace(
     batch.forEach((z, i) => {
       const outcome = result.outcomes[i] as PreapOutcome;
       if (outcome === PreapOutcome.Reaped) {
-        reaped.push({ pid: z.pid, comm: z.comm, ...decodeStatus(z.status) });
+        reaped.push(asReaped(z));
       } else if (outcome === PreapOutcome.Left) again.push(z);
       else left.push({ pid: z.pid, comm: z.comm, why: WHY_LEFT[outcome] });
     });

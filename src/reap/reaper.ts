@@ -1,13 +1,13 @@
 /** Asked for by pid: who is meant, two looks, the rules, the doing. */
 import { hostname } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
-import { decodeStatus } from '../ending';
 import { inspectFreezer } from '../freezer';
 import { loadPreapCore } from '../native';
 import { Facts } from '../processes';
 import { type ProcessTable, readProcessTable } from '../procfs/batch';
-import { type FamilyReport, ReapError, type ReapReport, type Zombie } from './model';
-import { notDone, reapInPlace } from './reap';
+import { type FamilyReport, ReapError, type ReapReport } from './model';
+import { DEFAULT_MIN_AGE } from './options';
+import { asReaped, notDone, reapInPlace } from './reap';
 import { judge } from './rules';
 import { Watch } from './watch';
 
@@ -37,7 +37,7 @@ export async function reap(
   pids: readonly number[],
   options: ReapOptions = {},
 ): Promise<ReapReport> {
-  const { minAge = 60, force = false, dryRun = false } = options;
+  const { minAge = DEFAULT_MIN_AGE, force = false, dryRun = false } = options;
   const facts = new Facts('');
   const others: { pid: number; why: string }[] = [];
   const table = look();
@@ -123,8 +123,6 @@ function meant(table: ProcessTable, row: number, asked: Asked): string | null {
   asked.set(pid, null);
   return null;
 }
-
-const asReaped = ({ pid, comm, status }: Zombie) => ({ pid, comm, ...decodeStatus(status) });
 
 /** Its letter does not show it on v2; where no freezer is mounted nobody is frozen. */
 export function isFrozen(pid: number): boolean {

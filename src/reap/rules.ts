@@ -30,7 +30,7 @@ export interface Judged {
 /** They wait for children of theirs, and for those of others they trace. */
 const DEBUGGERS = /^(gdb|gdbserver|lldb|lldb-server|strace|ltrace|rr|dlv|delve)$/;
 
-/** @param frozen is the parent in a frozen cgroup? asked only when all else holds */
+/** @param frozen is the parent in a frozen cgroup? On v1 its letter would only say D */
 export function judge(
   family: Family & { facts: ParentFacts },
   facts: Facts,

@@ -24,7 +24,7 @@ interface KnownParent {
  * Faults and times of waited-for children: fields 11, 13, 16 and 17 of stat
  * (proc_pid_stat(5)). They grow at each wait, hardly ever by nothing.
  */
-export function waitedFor(stat: string): string {
+function waitedFor(stat: string): string {
   const f = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return `${f[8]} ${f[10]} ${f[13]} ${f[14]}`;
 }
@@ -129,36 +129,34 @@ export class Watch {
     };
   }
 
+  /** One with no zombie left is not remembered: its next ones are first seen then. */
   #meetParents(
     table: ProcessTable,
     zombies: ReadonlyMap<number, Known>,
     families: ReadonlyMap<number, readonly number[]>,
   ): void {
-    const { pid } = table.columns;
-    const gone = new Set<number>();
-    for (const [ppid, rows] of this.#families) {
-      const ids = rows.map((row) => this.#table?.columns.pid[row] as number);
-      /* deleted from what is known: reaped by us */
-      if (ids.some((id) => this.#zombies.has(id) && zombies.get(id) !== this.#zombies.get(id)))
-        gone.add(ppid);
-    }
     const parents = new Map<number, KnownParent>();
-    for (const ppid of new Set([...families.keys(), ...this.#parents.keys()])) {
+    for (const ppid of families.keys()) {
       const row = table.indexOf(ppid);
-      if (row < 0 || pid[row] !== ppid) continue;
+      if (row < 0) continue;
       const startTicks = table.columns.startTicks[row] as number;
       const children = waitedFor(this.#facts.text(ppid, 'stat') ?? '');
       const known = this.#parents.get(ppid);
-      const same = known?.startTicks === startTicks ? known : undefined;
-      /* one with no zombie left is not remembered: its next ones are first seen then */
-      if (!families.has(ppid)) continue;
-      parents.set(ppid, {
-        startTicks,
-        children,
-        hasReaped:
-          same !== undefined && (same.hasReaped || same.children !== children || gone.has(ppid)),
-      });
+      const hasReaped =
+        known?.startTicks === startTicks &&
+        (known.hasReaped || known.children !== children || this.#misses(ppid, zombies));
+      parents.set(ppid, { startTicks, children, hasReaped });
     }
     this.#parents = parents;
+  }
+
+  /** Is one gone that this parent had at the last look? Those we reaped are not known any more. */
+  #misses(ppid: number, zombies: ReadonlyMap<number, Known>): boolean {
+    const rows = this.#families.get(ppid) ?? [];
+    return rows.some((row) => {
+      const pid = this.#table?.columns.pid[row] as number;
+      const known = this.#zombies.get(pid);
+      return known !== undefined && zombies.get(pid) !== known;
+    });
   }
 }
