@@ -5,6 +5,7 @@
       "sources": [
         "native/addon.cc",
         "native/core/forward.c",
+        "native/core/handlers.c",
         "native/core/proc.c",
         "native/core/reap.c",
         "native/core/ring.c",

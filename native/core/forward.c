@@ -1,5 +1,5 @@
 /*
- * Forwarding, in the handler of each signal: no queue between the sender and
+ * Forwarding, right where a signal is received: no queue between the sender and
  * COMMAND that a busy upper layer could hold up.
  */
 #include <errno.h>
@@ -29,7 +29,7 @@ bool lg_forwardable(int sig) {
 
 /* Some signals reach us because of what we did: abort(), a write to a closed
  * pipe, our own CPU or file-size limit. They are nobody's message to COMMAND. */
-static bool about_ourselves(int sig, const siginfo_t *info) {
+bool lg_about_ourselves(int sig, const siginfo_t *info) {
   switch (sig) {
     case SIGABRT: case SIGPIPE: case SIGXFSZ:
       return info->si_pid == getpid() && info->si_code <= 0;
@@ -79,7 +79,7 @@ int lg_kill_child(void) {
   return single == 0 ? 0 : group;
 }
 
-static void deliver(int sig, const siginfo_t *from) {
+void lg_deliver(int sig, const siginfo_t *from) {
   int sent = lg.config.signal_map[sig];
   pid_t child = atomic_load(&lg.child);
   uint32_t kind = LG_EV_FORWARDED;
@@ -114,35 +114,4 @@ static void deliver(int sig, const siginfo_t *from) {
                            .time_ns = (uint64_t)lg_now(CLOCK_BOOTTIME)};
   lg_push(&event);
   lg_wake();
-}
-
-void lg_flush_early(void) {
-  unsigned n = atomic_load(&lg.early_count);
-  for (unsigned i = 0; i < n && i < LG_EARLY; i++) {
-    int filled = 1; /* whoever takes it delivers it, once */
-    if (atomic_compare_exchange_strong(&lg.early[i].ready, &filled, 2))
-      deliver(lg.early[i].sig, &lg.early[i].info);
-  }
-}
-
-void lg_on_signal(int sig, siginfo_t *info, void *context) {
-  (void)context;
-  int saved = errno;
-  if (about_ourselves(sig, info)) {
-    /* abort() puts back the default action itself and raises again */
-  } else if (atomic_load(&lg.child) > 0) {
-    deliver(sig, info);
-  } else {
-    unsigned i = atomic_fetch_add(&lg.early_count, 1);
-    if (i < LG_EARLY) {
-      lg.early[i].sig = sig;
-      lg.early[i].info = *info;
-      atomic_store(&lg.early[i].ready, 1);
-    } else {
-      atomic_fetch_add(&lg.dropped_signals, 1);
-    }
-    /* COMMAND may have been born meanwhile, its parent past the flush. */
-    if (atomic_load(&lg.child) > 0) lg_flush_early();
-  }
-  errno = saved;
 }

@@ -1,9 +1,9 @@
 /*
  * lychgate core: reap, forward, spawn. Plain C; knows neither Node-API nor V8.
  *
- * Who runs it: native/addon.cc inside Node, and any standalone program that
- * wants the same behaviour. One process has one core: the state is static,
- * because signal handlers can be given no argument.
+ * Who runs it: native/addon.cc inside Node, and native/pid1, a program of its
+ * own. One process has one core: the state is static, because signal handlers
+ * can be given no argument.
  *
  * Life: lg_arm -> lg_configure -> lg_spawn -> (handlers work) -> lg_disarm or
  * lg_finish. All functions but the handlers belong to the main thread.
@@ -34,7 +34,8 @@ enum lg_event_kind {
   LG_EV_FORWARDED,     /* signal (as received), sent (as sent), error        */
   LG_EV_DROPPED,       /* a signal that the table maps to 0                  */
   LG_EV_LATE,          /* a signal that came after COMMAND's end             */
-  LG_EV_GRACE_OVER     /* the grace time ran out and COMMAND was killed      */
+  LG_EV_GRACE_OVER,    /* the grace time ran out and COMMAND was killed      */
+  LG_EV_HELPER_ENDED   /* the process of lg_spawn_helper ended: pid, status  */
 };
 
 /* One record of the ring. The layout is read by src/native.ts: fixed widths,
@@ -57,6 +58,7 @@ struct lg_config {
   uint8_t signal_map[LG_NSIG]; /* received -> sent; 0 drops it               */
   uint8_t exit_map[256];       /* exit code of COMMAND -> ours               */
   bool group;                  /* forward to COMMAND's process group         */
+  bool session;                /* COMMAND leads a session, not only a group  */
   bool subreaper;              /* PR_SET_CHILD_SUBREAPER                     */
   bool report_reaped;          /* an LG_EV_REAPED for each orphan            */
   bool report_forwarded;       /* an LG_EV_FORWARDED for each signal         */
@@ -108,6 +110,10 @@ int lg_configure(const struct lg_config *config, const char **failed);
 /* Start COMMAND: own process group, the terminal's foreground if we had it,
  * default dispositions (inherited SIG_IGN kept where it is known), empty mask. */
 void lg_spawn(const struct lg_spawn_request *what, struct lg_spawned *out);
+
+/* Start a process of ours beside COMMAND, in a session of its own: of the
+ * descriptors above 2 it gets what->fds alone. One at a time (EBUSY). */
+void lg_spawn_helper(const struct lg_spawn_request *what, struct lg_spawned *out);
 
 /* Copy up to max events, oldest first; the number copied. */
 size_t lg_drain(struct lg_event *out, size_t max);

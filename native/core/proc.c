@@ -46,6 +46,8 @@ int lg_read_stat(pid_t pid, struct lg_stat *out) {
     if (*p != ' ') return -EINVAL;
     p++;
     if (field == 3) out->state = *p;
+    if (field == 4)
+      for (char *q = p; *q >= '0' && *q <= '9'; q++) out->ppid = out->ppid * 10 + (*q - '0');
     if (field == 22) break;
     while (*p != ' ' && *p != '\0') p++;
   }

@@ -1,6 +1,7 @@
 /*
  * Reaping, in the SIGCHLD handler itself: waitpid(2) is async-signal-safe, and
  * so it goes on while the upper layer computes, collects garbage or hangs.
+ * Standalone there is no handler, and the loop calls lg_on_child (native/pid1).
  *
  * The handler can run on any thread, and on several at once. One of them
  * reaps; the others only leave word that there is more to do. So the spawner
@@ -71,6 +72,13 @@ static void reap_all(void) {
       continue;
     }
     if (WIFSTOPPED(status) || WIFCONTINUED(status)) continue;
+    if (pid == atomic_load(&lg.helper)) {
+      atomic_store(&lg.helper, 0);
+      struct lg_event event = {.kind = LG_EV_HELPER_ENDED, .pid = pid, .status = status};
+      lg_push(&event);
+      lg_wake();
+      continue;
+    }
     atomic_fetch_add_explicit(&lg.reaped, 1, memory_order_relaxed);
     any = true;
     if (lg.config.report_reaped) {

@@ -62,4 +62,4 @@ size_t lg_drain(struct lg_event *out, size_t max) {
   return n;
 }
 
-uint64_t lg_ring_dropped(void) { return atomic_load(&dropped); }
+uint64_t lg_dropped_events(void) { return atomic_load(&dropped); }

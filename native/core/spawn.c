@@ -1,8 +1,9 @@
 /*
- * Starting COMMAND. clone(CLONE_VM | CLONE_VFORK) on a stack of its own, as
+ * Starting COMMAND, and a helper beside it. clone(CLONE_VM | CLONE_VFORK) on a stack of its own, as
  * posix_spawn(3) does it: no page table to copy, and whatever goes wrong in the
  * child is a store into our memory. The thread that calls it waits until the
- * exec; the handlers on other threads do not.
+ * exec; the handlers on other threads do not. Stack and lists lie in a mapping of
+ * their own that is gone afterwards: nothing of it stays resident.
  *
  * Why no signal is lost here. All are blocked in this thread and in the child.
  * One that comes on another thread before the pid is known is kept (forward.c);
@@ -15,9 +16,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -37,6 +38,8 @@
 
 extern char **environ;
 
+#define STACK_SIZE (64 * 1024)
+
 struct job {
   const struct lg_spawn_request *what;
   struct lg_spawned *out;
@@ -44,29 +47,16 @@ struct job {
   const char *path;  /* PATH of the child's environment */
   char *listen_pid;  /* where the child writes its pid, or NULL */
   bool foreground;
-  sigset_t mask;
+  bool helper;
 };
-
-static char stack[64 * 1024] __attribute__((aligned(64)));
-
-static void reset_dispositions(void) {
-  struct sigaction by_default = {.sa_handler = SIG_DFL};
-  for (int sig = 1; sig < LG_NSIG; sig++) {
-    if (sig == SIGKILL || sig == SIGSTOP || sig == 32 || sig == 33) continue;
-    /* What our parent ignored stays ignored, as far as the runtime left it to be
-     * seen; what the runtime itself set to be ignored does not. */
-    bool inherited = lg.saved[sig].sa_handler == SIG_IGN &&
-                     (lg.runtime_ignored >> (sig - 1) & 1) == 0;
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigaction(sig, inherited ? &ignore : &by_default, NULL);
-  }
-}
 
 static void pass_descriptors(const struct lg_spawn_request *what) {
   if (what->fds == NULL) return;
   /* Everything else closes at exec, however it was opened. ENOSYS before 5.11:
-   * then what the runtime opened has the flag anyway. */
-  syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
+   * then what the runtime opened has the flag anyway, and for the rest the usual
+   * range must do. */
+  if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
+    for (int fd = 3; fd < 1024; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
   for (int fd = 0; fd <= 2; fd++) fcntl(fd, F_SETFD, 0);
   for (size_t i = 0; i < what->nfds; i++) fcntl(what->fds[i], F_SETFD, 0);
 }
@@ -117,15 +107,16 @@ static void fail(const struct job *job, const char *step, int error) {
 static int child_main(void *arg) {
   struct job *job = arg;
   pid_t self = getpid();
-  setpgid(0, 0); /* fails only for a session leader, which this is not */
+  if (job->helper || lg.config.session) setsid();
+  else setpgid(0, 0); /* fails only for a session leader, which this is not */
   if (job->foreground && tcsetpgrp(lg.tty, self) == 0) job->out->foreground = true;
-  reset_dispositions();
   pass_descriptors(job->what);
   if (job->what->nofile >= 0) {
+    /* The call itself: a C library's setrlimit(3) may speak to all its threads first. */
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail(job, "getrlimit", errno);
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) != 0) fail(job, "getrlimit", errno);
     limit.rlim_cur = (rlim_t)job->what->nofile;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail(job, "setrlimit", errno);
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL) != 0) fail(job, "setrlimit", errno);
   }
   if (job->listen_pid != NULL) {
     char digits[12];
@@ -135,29 +126,21 @@ static int child_main(void *arg) {
     while (n > 0) *out++ = digits[--n];
     *out = '\0';
   }
-  sigprocmask(SIG_SETMASK, &job->mask, NULL);
+  lg_way_of_child();
   fail(job, "exec", search_and_exec(job));
   return 0;
 }
 
 /* LISTEN_PID names the process that the descriptors of LISTEN_FDS are for
- * (sd_listen_fds(3)). If that is us, it shall be COMMAND. Returns the
- * environment to use; *slot is where the child writes its pid. */
-static char **for_child(char **envp, char **slot, char *buffer) {
+ * (sd_listen_fds(3)). If that is us, it shall be COMMAND. Returns the place of
+ * that variable, or -1. */
+static ssize_t find_listen_pid(char *const *envp) {
   static const char name[] = "LISTEN_PID=";
-  size_t count = 0, found = (size_t)-1;
-  for (; envp[count] != NULL; count++)
-    if (strncmp(envp[count], name, sizeof name - 1) == 0 &&
-        atol(envp[count] + sizeof name - 1) == (long)getpid())
-      found = count;
-  if (found == (size_t)-1) return envp;
-  char **copy = malloc((count + 1) * sizeof *copy);
-  if (copy == NULL) return envp;
-  memcpy(copy, envp, (count + 1) * sizeof *copy);
-  memcpy(buffer, name, sizeof name);
-  *slot = buffer + sizeof name - 1;
-  copy[found] = buffer;
-  return copy;
+  for (ssize_t i = 0; envp[i] != NULL; i++)
+    if (strncmp(envp[i], name, sizeof name - 1) == 0 &&
+        atol(envp[i] + sizeof name - 1) == (long)getpid())
+      return i;
+  return -1;
 }
 
 static const char *find_path(char *const *envp) {
@@ -166,52 +149,91 @@ static const char *find_path(char *const *envp) {
   return "/usr/local/bin:/bin:/usr/bin";
 }
 
-void lg_spawn(const struct lg_spawn_request *asked, struct lg_spawned *out) {
-  memset(out, 0, sizeof *out);
-  struct lg_spawn_request what = *asked;
-  char listen_pid[32];
-  struct job job = {.what = &what, .out = out};
-  static char *nothing[] = {NULL}; /* clearenv(3) leaves environ NULL */
-  char **original = what.envp != NULL ? (char **)what.envp : environ != NULL ? environ : nothing;
-  char **envp = for_child(original, &job.listen_pid, listen_pid);
-  what.envp = envp;
-  job.path = find_path(envp);
-  sigemptyset(&job.mask);
+static size_t length(char *const *list) {
+  size_t n = 0;
+  while (list[n] != NULL) n++;
+  return n;
+}
 
-  size_t argc = 0;
-  while (what.argv[argc] != NULL) argc++;
-  job.shell_argv = calloc(argc + 3, sizeof *job.shell_argv);
-  if (job.shell_argv == NULL || !lg.configured || lg.spawned) {
+/* Everything blocked, the role of the reaper held: see above. */
+static int make(struct job *job, _Atomic pid_t *where, char *stack_end) {
+  int made = clone(child_main, stack_end, CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD,
+                   job, where);
+  if (made < 0) {
+    job->out->step = "clone";
+    job->out->error = errno;
+    job->out->foreground = false;
+    return -1;
+  }
+  job->out->pid = made;
+  return 0;
+}
+
+static void start(const struct lg_spawn_request *asked, struct lg_spawned *out, bool helper) {
+  struct lg_spawn_request what = *asked;
+  struct job job = {.what = &what, .out = out, .helper = helper};
+  static char *nothing[] = {NULL}; /* clearenv(3) leaves environ NULL */
+  if (what.envp == NULL) what.envp = environ != NULL ? environ : nothing;
+  job.path = find_path(what.envp);
+
+  size_t argc = length(what.argv), envc = length(what.envp);
+  size_t size = STACK_SIZE + (argc + envc + 4) * sizeof(char *);
+  char *scratch = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (scratch == MAP_FAILED) {
     out->step = "clone";
-    out->error = job.shell_argv == NULL ? ENOMEM : EINVAL;
+    out->error = errno;
+    return;
+  }
+  job.shell_argv = (char **)(scratch + STACK_SIZE);
+  job.shell_argv[0] = (char *)"/bin/sh";
+  if (argc > 0) memcpy(job.shell_argv + 2, what.argv + 1, argc * sizeof(char *));
+  char listen_pid[32] = "LISTEN_PID=";
+  ssize_t listener = helper ? -1 : find_listen_pid(what.envp);
+  if (listener >= 0) {
+    char **copy = job.shell_argv + argc + 2;
+    memcpy(copy, what.envp, (envc + 1) * sizeof(char *));
+    job.listen_pid = listen_pid + strlen(listen_pid);
+    copy[listener] = listen_pid;
+    what.envp = copy;
+  }
+
+  uint64_t before = lg_mask(SIG_BLOCK, LG_ALL_SIGNALS);
+  lg_reap_hold();
+  if (helper) {
+    make(&job, &lg.helper, scratch + STACK_SIZE);
   } else {
     lg.spawned = true;
-    job.shell_argv[0] = (char *)"/bin/sh";
-    if (argc > 0) memcpy(job.shell_argv + 2, what.argv + 1, argc * sizeof *job.shell_argv);
     job.foreground = lg_tty_ours();
-
-    sigset_t all, before;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
-    lg_reap_hold();
-    int made = clone(child_main, stack + sizeof stack,
-                     CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD, &job, &lg.child);
-    if (made < 0) {
-      out->step = "clone";
-      out->error = errno;
-      out->foreground = false;
-    } else {
-      out->pid = made;
+    if (make(&job, &lg.child, scratch + STACK_SIZE) == 0) {
       atomic_store(&lg.exec_done, true);
       lg.gave_terminal = out->foreground;
       /* ENOSYS before 5.3: kill(2) then, as the others do it. */
-      int pidfd = (int)syscall(SYS_pidfd_open, made, 0);
+      int pidfd = (int)syscall(SYS_pidfd_open, out->pid, 0);
       atomic_store(&lg.pidfd, pidfd < 0 ? -1 : pidfd);
     }
-    lg_reap_release();
-    if (made > 0) lg_flush_early();
-    sigprocmask(SIG_SETMASK, &before, NULL);
   }
-  free(job.shell_argv);
-  if (envp != original) free(envp);
+  lg_reap_release();
+  if (!helper && out->pid > 0) lg_way_started();
+  lg_mask(SIG_SETMASK, before);
+  munmap(scratch, size);
+}
+
+void lg_spawn(const struct lg_spawn_request *what, struct lg_spawned *out) {
+  memset(out, 0, sizeof *out);
+  if (!lg.configured || lg.spawned) {
+    out->step = "clone";
+    out->error = EINVAL;
+    return;
+  }
+  start(what, out, false);
+}
+
+void lg_spawn_helper(const struct lg_spawn_request *what, struct lg_spawned *out) {
+  memset(out, 0, sizeof *out);
+  if (!lg.armed || atomic_load(&lg.helper) != 0) {
+    out->step = "clone";
+    out->error = lg.armed ? EBUSY : EINVAL;
+    return;
+  }
+  start(what, out, true);
 }

@@ -14,6 +14,11 @@
 
 void lg_tty_open(void) {
   lg.tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (lg.tty >= 0 && lg.tty <= 2) { /* one that was closed, and shall not become this */
+    int low = lg.tty;
+    lg.tty = fcntl(low, F_DUPFD_CLOEXEC, 3);
+    close(low);
+  }
   if (lg.tty >= 0) return;
   /* No /dev/tty in this root: a standard descriptor may be the terminal. */
   for (int fd = 0; fd <= 2; fd++) {
@@ -29,12 +34,9 @@ void lg_tty_open(void) {
 bool lg_tty_ours(void) { return lg.tty >= 0 && tcgetpgrp(lg.tty) == getpgrp(); }
 
 static void set_foreground(pid_t pgid) {
-  sigset_t ttou, before;
-  sigemptyset(&ttou);
-  sigaddset(&ttou, SIGTTOU);
-  sigprocmask(SIG_BLOCK, &ttou, &before);
+  uint64_t before = lg_mask(SIG_BLOCK, LG_BIT(SIGTTOU));
   tcsetpgrp(lg.tty, pgid); /* best effort: ENOTTY and EPERM after a hang-up */
-  sigprocmask(SIG_SETMASK, &before, NULL);
+  lg_mask(SIG_SETMASK, before);
 }
 
 void lg_tty_give(pid_t pgid) {
@@ -64,19 +66,15 @@ bool lg_suspend(int sig) {
    * is orphaned (setpgid(2), NOTES). STOP has no such check: TSTP instead. */
   if (sig == SIGSTOP) sig = SIGTSTP;
   struct sigaction by_default = {.sa_handler = SIG_DFL}, ours;
-  sigset_t only, before;
-  sigemptyset(&only);
-  sigaddset(&only, sig);
   if (sigaction(sig, &by_default, &ours) != 0) return false;
-  sigprocmask(SIG_UNBLOCK, &only, &before);
+  uint64_t before = lg_mask(SIG_UNBLOCK, LG_BIT(sig));
   kill(0, sig);
 
-  /* Stopped and continued: then SIGCONT's handler clears the mark, on whatever
+  /* Stopped and continued: then SIGCONT's delivery clears the mark, on whatever
    * thread and a little later than this one runs on. Still set after 100 looks:
    * the kernel refused. Looks, not time, for the clock runs while we stand. */
-  struct timespec millisecond = {.tv_nsec = 1000000};
-  for (int look = 0; look < 100 && atomic_load(&lg.suspended); look++) nanosleep(&millisecond, NULL);
-  sigprocmask(SIG_SETMASK, &before, NULL);
+  for (int look = 0; look < 100 && atomic_load(&lg.suspended); look++) lg_way_let_in();
+  lg_mask(SIG_SETMASK, before);
   sigaction(sig, &ours, NULL);
   if (!atomic_exchange(&lg.suspended, false)) return true;
   if (had && lg_tty_ours()) lg_tty_give(atomic_load(&lg.child));

@@ -133,7 +133,7 @@ static void ring_empty(void) {
   lg_ring_reset();
   EQUAL(lg_drain(out, 4), 0);
   EQUAL(lg_drain(out, 0), 0);
-  EQUAL(lg_ring_dropped(), 0);
+  EQUAL(lg_dropped_events(), 0);
 }
 
 static void ring_full(void) {
@@ -143,7 +143,7 @@ static void ring_full(void) {
     struct lg_event event = numbered(1, n);
     lg_push(&event);
   }
-  EQUAL(lg_ring_dropped(), 100);
+  EQUAL(lg_dropped_events(), 100);
   EQUAL(lg_drain(out, CELLS + 100), CELLS);
   for (uint64_t n = 0; n < CELLS; n++) {
     EQUAL(out[n].time_ns, n); /* the oldest are kept, in order */
@@ -154,11 +154,11 @@ static void ring_full(void) {
   lg_push(&event);
   EQUAL(lg_drain(out, 2), 1);
   EQUAL(out[0].time_ns, 4711);
-  EQUAL(lg_ring_dropped(), 100);
+  EQUAL(lg_dropped_events(), 100);
   lg_push(&event);
   lg_ring_reset();
   EQUAL(lg_drain(out, 1), 0);
-  EQUAL(lg_ring_dropped(), 0);
+  EQUAL(lg_dropped_events(), 0);
 }
 
 static void ring_laps(void) {
@@ -181,7 +181,7 @@ static void ring_laps(void) {
       left -= n;
     }
   }
-  EQUAL(lg_ring_dropped(), 0);
+  EQUAL(lg_dropped_events(), 0);
 }
 
 #define PRODUCERS 4
@@ -220,7 +220,7 @@ static void ring_threads(void) {
     if (n == 0) sched_yield();
   }
   for (int i = 0; i < PRODUCERS; i++) pthread_join(threads[i], NULL);
-  EQUAL(got + lg_ring_dropped(), PRODUCERS * EACH);
+  EQUAL(got + lg_dropped_events(), PRODUCERS * EACH);
 }
 
 /* --------------------------------------------------- /proc and exact signals */
