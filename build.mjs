@@ -11,7 +11,7 @@ const lazy = {
     './reap': './reap.cjs',
     './scan': './scan.cjs',
   },
-  '/src/init/supervisor.ts': { './neglected': './neglected.cjs' },
+  '/src/init/watches.ts': { './neglected': './neglected.cjs' },
   '/src/scan/command.ts': { './prometheus': './prometheus.cjs' },
 };
 

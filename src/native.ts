@@ -236,12 +236,13 @@ export function* readEvents(core: Core, buffer: Buffer): Generator<CoreEvent> {
   const capacity = Math.floor(buffer.length / core.eventSize);
   for (;;) {
     const n = core.drain(buffer);
-    for (let i = 0; i < n; i++) yield decode(buffer.subarray(i * core.eventSize));
+    for (let i = 0; i < n; i++) yield decodeEvent(buffer.subarray(i * core.eventSize));
     if (n < capacity) return;
   }
 }
 
-function decode(b: Buffer): CoreEvent {
+/** struct lg_event, of at least 64 bytes. */
+export function decodeEvent(b: Buffer): CoreEvent {
   const end = b.indexOf(0, 48);
   return {
     kind: b.readUInt32LE(0),

@@ -6,5 +6,6 @@ export {
   type Role,
 } from './become';
 export { main } from './main';
+export type { InitEvent } from './narrate';
 export type { LogFormat } from './options';
-export type { CommandEnd, InitEvent } from './supervisor';
+export type { CommandEnd } from './supervisor';

@@ -55,11 +55,13 @@ export class NeglectedWatch {
   readonly #watch: Watch;
   /** Of each parent how many zombies were told of, and with which words it was refused. */
   readonly #told = new Map<string, { count: number; refused: string | null }>();
-  readonly #self = process.pid;
+  readonly #self: number;
   #ended = false;
 
-  constructor(mode: 'warn' | 'reap', afterSeconds: number, tell: Tell) {
+  /** @param init the pid of the init that answers for the processes: ours, or our parent's */
+  constructor(mode: 'warn' | 'reap', afterSeconds: number, init: number, tell: Tell) {
     this.#mode = mode;
+    this.#self = init;
     this.#after = afterSeconds;
     this.#tell = tell;
     this.#watch = new Watch(this.#facts, '', (ppid, table) => this.#mine(ppid, table));
@@ -68,7 +70,7 @@ export class NeglectedWatch {
   /** Look once; says and does what is due. Rejects when /proc or the addon cannot be used. */
   async look(): Promise<void> {
     if (this.#ended) return;
-    if (!this.#facts.isOwn(this.#self))
+    if (!this.#facts.isOwn(process.pid))
       return; /* another namespace's /proc: its pids are not ours */
     /* again each time: somebody may have killed it */
     if (this.#mode === 'reap') loadPreapCore().keepPreap(true);

@@ -56,32 +56,58 @@ export const DEFAULTS: InitOptions = {
   logFormat: 'text',
 };
 
+/**
+ * Of lychgate-pid1: looking for neglected zombies needs a Node process that stays, and so
+ * has to be asked for.
+ */
+export const LEAN_DEFAULTS: InitOptions = { ...DEFAULTS, neglected: 'ignore' };
+
 /** Bad input: one line that names the option or variable; exit code 2. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }
 
 export type Parsed =
-  | { action: 'run'; options: InitOptions; command: readonly string[]; warnings: string[] }
+  | {
+      action: 'run';
+      options: InitOptions;
+      command: readonly string[];
+      warnings: string[];
+      /** Values of `more`. */
+      extra: ReadonlyMap<string, string>;
+    }
   | { action: 'help' | 'version' | 'license' };
 
 type Given = { from: string; values: string[] };
+
+export interface ParseSettings {
+  /** For what nobody gave. */
+  defaults?: InitOptions;
+  /** Options that take a value, of a command that takes the init's options too. */
+  more?: readonly string[];
+  /** COMMAND may be missing. */
+  withoutCommand?: boolean;
+}
 
 /**
  * @param argv what follows the program's own name
  * @throws UsageError
  */
-export function parse(argv: readonly string[], env: NodeJS.ProcessEnv): Parsed {
-  const { given, command } = readCommandLine(argv);
+export function parse(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  { defaults = DEFAULTS, more = [], withoutCommand = false }: ParseSettings = {},
+): Parsed {
+  const { given, command, extra } = readCommandLine(argv, more);
   for (const action of ['help', 'version', 'license'] as const) {
     if (given.has(action)) return { action };
   }
   const warnings = readEnvironment(given, env);
-  const options = interpret(given);
-  if (command.length === 0) {
+  const options = interpret(given, defaults);
+  if (command.length === 0 && !withoutCommand) {
     throw new UsageError('no COMMAND given; usage: lychgate [options] [--] COMMAND [ARG...]');
   }
-  return { action: 'run', options, command, warnings };
+  return { action: 'run', options, command, warnings, extra };
 }
 
 /**
@@ -89,23 +115,23 @@ export function parse(argv: readonly string[], env: NodeJS.ProcessEnv): Parsed {
  * stands behind belongs to COMMAND. So the parser runs in tokens mode, and what
  * it made of COMMAND's own flags is not looked at.
  */
-function readCommandLine(argv: readonly string[]) {
+function readCommandLine(argv: readonly string[], more: readonly string[]) {
+  const known = FLAG_LIST.map(([name, flag]) => [
+    name,
+    {
+      type: flag.kind === 'value' || flag.kind === 'list' ? 'string' : 'boolean',
+      ...(flag.short ? { short: flag.short } : {}),
+    } as const,
+  ]);
   const { tokens } = parseArgs({
     args: [...argv],
-    options: Object.fromEntries(
-      FLAG_LIST.map(([name, flag]) => [
-        name,
-        {
-          type: flag.kind === 'value' || flag.kind === 'list' ? 'string' : 'boolean',
-          ...(flag.short ? { short: flag.short } : {}),
-        } as const,
-      ]),
-    ),
+    options: Object.fromEntries([...known, ...more.map((name) => [name, { type: 'string' }])]),
     strict: false,
     allowPositionals: true,
     tokens: true,
   });
   const given = new Map<FlagName, Given>();
+  const extra = new Map<string, string>();
   let command: readonly string[] = [];
   for (const token of tokens) {
     if (token.kind === 'option-terminator') {
@@ -116,9 +142,15 @@ function readCommandLine(argv: readonly string[]) {
       command = argv.slice(token.index);
       break;
     }
-    take(given, token.name, token.rawName, token.value, token.inlineValue === true);
+    if (!more.includes(token.name)) {
+      take(given, token.name, token.rawName, token.value, token.inlineValue === true);
+    } else if (token.value) {
+      extra.set(token.name, token.value);
+    } else {
+      throw new UsageError(`${token.rawName} needs FILE`);
+    }
   }
-  return { given, command };
+  return { given, command, extra };
 }
 
 function take(
@@ -173,7 +205,7 @@ function readEnvironment(given: Map<FlagName, Given>, env: NodeJS.ProcessEnv): s
 }
 
 /** What was given for each option, still as text, with where it came from. */
-function interpret(given: ReadonlyMap<FlagName, Given>): InitOptions {
+function interpret(given: ReadonlyMap<FlagName, Given>, defaults: InitOptions): InitOptions {
   const last = (name: FlagName) => given.get(name)?.values.at(-1);
   const from = (name: FlagName) => given.get(name)?.from ?? name;
   const read = <T>(name: FlagName, fallback: T, convert: (from: string, text: string) => T): T => {
@@ -181,20 +213,20 @@ function interpret(given: ReadonlyMap<FlagName, Given>): InitOptions {
     return text === undefined ? fallback : convert(from(name), text);
   };
   return {
-    subreaper: read<boolean | 'auto'>('subreaper', DEFAULTS.subreaper, toBoolean),
-    group: read('group', DEFAULTS.group, toBoolean),
+    subreaper: read<boolean | 'auto'>('subreaper', defaults.subreaper, toBoolean),
+    group: read('group', defaults.group, toBoolean),
     rewrite: pairs(given.get('rewrite'), toRewrite),
     remapExit: pairs(given.get('remap-exit'), toRemap),
-    parentDeathSignal: read('parent-death-signal', DEFAULTS.parentDeathSignal, toSignal),
-    warnReaped: read('warn-reaped', DEFAULTS.warnReaped, toBoolean),
-    graceMs: read('grace', DEFAULTS.graceMs, toMilliseconds),
-    drainMs: read('drain', DEFAULTS.drainMs, toMilliseconds),
-    neglected: read('neglected', DEFAULTS.neglected, toNeglected),
-    neglectedAfterMs: read('neglected-after', DEFAULTS.neglectedAfterMs, toMilliseconds),
-    nofile: read('nofile', DEFAULTS.nofile, toFileCount),
-    watchFreezerMs: read('watch-freezer', DEFAULTS.watchFreezerMs, toMilliseconds),
-    verbosity: toVerbosity(given.get('verbose')),
-    logFormat: read('log-format', DEFAULTS.logFormat, toLogFormat),
+    parentDeathSignal: read('parent-death-signal', defaults.parentDeathSignal, toSignal),
+    warnReaped: read('warn-reaped', defaults.warnReaped, toBoolean),
+    graceMs: read('grace', defaults.graceMs, toMilliseconds),
+    drainMs: read('drain', defaults.drainMs, toMilliseconds),
+    neglected: read('neglected', defaults.neglected, toNeglected),
+    neglectedAfterMs: read('neglected-after', defaults.neglectedAfterMs, toMilliseconds),
+    nofile: read('nofile', defaults.nofile, toFileCount),
+    watchFreezerMs: read('watch-freezer', defaults.watchFreezerMs, toMilliseconds),
+    verbosity: toVerbosity(given.get('verbose'), defaults.verbosity),
+    logFormat: read('log-format', defaults.logFormat, toLogFormat),
   };
 }
 
@@ -215,7 +247,7 @@ export function checkOptions(values: OptionValues): InitOptions {
     given.set(name, { from: camelCase(name), values: list.map(String) });
   }
   try {
-    return interpret(given);
+    return interpret(given, DEFAULTS);
   } catch (error) {
     throw error instanceof UsageError ? new TypeError(`becomeInit: ${error.message}`) : error;
   }
@@ -241,9 +273,9 @@ function toNeglected(from: string, text: string): Neglected {
   throw new UsageError(`${from} must be ${NEGLECTED.join(', ')}, not '${text}'`);
 }
 
-function toVerbosity(g: Given | undefined): number {
-  if (!g) return DEFAULTS.verbosity;
-  if (g.from.startsWith('-')) return DEFAULTS.verbosity + g.values.length;
+function toVerbosity(g: Given | undefined, byDefault: number): number {
+  if (!g) return byDefault;
+  if (g.from.startsWith('-')) return byDefault + g.values.length;
   return toCount(g.from, g.values[0] as string, 0, 9);
 }
 

@@ -12,7 +12,7 @@ const EPERM = 1;
 /** One line for the log. */
 export function explainSpawnError(
   argv: readonly (string | Buffer)[],
-  result: SpawnResult,
+  result: Pick<SpawnResult, 'errno' | 'error' | 'step'>,
   nofile: number,
 ): string {
   const name = argv[0]?.toString() ?? '';

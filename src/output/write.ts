@@ -7,8 +7,8 @@ export class OutputError extends Error {
   override name = 'OutputError';
 }
 
-function writeAll(fd: number, text: string): void {
-  let rest = Buffer.from(text);
+function writeAll(fd: number, text: string | Buffer): void {
+  let rest = typeof text === 'string' ? Buffer.from(text) : text;
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));
@@ -31,7 +31,7 @@ export const stderrOf =
     writeAll(2, `lychgate ${command}: ${text}\n`);
 
 /** Written beside it and renamed: the textfile collector never reads half a file. @throws OutputError */
-export function toFile(file: string, text: string): void {
+export function toFile(file: string, text: string | Buffer): void {
   const draft = `${file}.${process.pid}.tmp`;
   const forget = onExit(() => rmSync(draft, { force: true }));
   try {
