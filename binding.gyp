@@ -30,6 +30,18 @@
       "cflags_c": ["-std=c11"],
       "cflags_cc": ["-std=c++17", "-fno-exceptions", "-fno-rtti"],
       "ldflags": ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,now", "-Wl,-s"]
+    },
+    {
+      "target_name": "lychgate-pid1",
+      "type": "none",
+      "actions": [
+        {
+          "action_name": "static program, by a compiler for musl",
+          "inputs": ["native/pid1/build.sh", "<!@(ls native/core/*.c native/core/*.h native/pid1/*.c native/pid1/*.h)"],
+          "outputs": ["<(PRODUCT_DIR)/lychgate-pid1"],
+          "action": ["sh", "native/pid1/build.sh", "<(PRODUCT_DIR)/lychgate-pid1"]
+        }
+      ]
     }
   ]
 }

@@ -8,10 +8,12 @@ import { build } from 'esbuild';
 const lazy = {
   '/src/cli.ts': {
     './freezer': './freezer.cjs',
+    './plan': './bake.cjs',
     './reap': './reap.cjs',
     './scan': './scan.cjs',
   },
   '/src/init/watches.ts': { './neglected': './neglected.cjs' },
+  '/src/plan/live.ts': { './policy': './policy.cjs' },
   '/src/scan/command.ts': { './prometheus': './prometheus.cjs' },
 };
 
@@ -19,8 +21,11 @@ await build({
   entryPoints: {
     cli: 'src/cli.ts',
     index: 'src/index.ts',
+    bake: 'src/plan/index.ts',
     freezer: 'src/freezer/index.ts',
     neglected: 'src/init/neglected.ts',
+    plan: 'src/plan/live.ts',
+    policy: 'src/plan/policy.ts',
     reap: 'src/reap/index.ts',
     scan: 'src/scan/index.ts',
     prometheus: 'src/scan/prometheus.ts',

@@ -6,6 +6,7 @@ const [word = '', ...rest] = process.argv.slice(2);
 /* Bundles of their own (build.mjs): PID 1 does not read what it does not run. */
 const rooms = {
   freezer: () => import('./freezer'),
+  plan: () => import('./plan'),
   reap: () => import('./reap'),
   scan: () => import('./scan'),
 };

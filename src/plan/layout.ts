@@ -1,0 +1,61 @@
+/**
+ * struct lg_plan of native/pid1/plan.h: where each field lies. Little endian. A test
+ * compares this with the struct.
+ */
+import type { InitOptions } from '../init/options';
+
+export const MAGIC = 'LYCHPLAN';
+export const VERSION = 1;
+/** Bytes of the struct; the words of a baked plan stand behind it. */
+export const HEAD = 408;
+/** LG_PLAN_MAX */
+export const LONGEST = 1024 * 1024;
+export const DEFAULT_FILE = '/etc/lychgate.plan';
+
+export const Mode = { Live: 1, Baked: 2 } as const;
+
+export const Flag = {
+  Group: 1,
+  Subreaper: 2,
+  NoSubreaper: 4,
+  WarnReaped: 8,
+  Policy: 16,
+  Events: 32,
+} as const;
+
+export const AT = {
+  magic: 0,
+  version: 8,
+  size: 12,
+  checksum: 16,
+  mode: 24,
+  flags: 28,
+  verbosity: 32,
+  parent_death_signal: 36,
+  grace_ns: 40,
+  drain_ns: 48,
+  nofile: 56,
+  first_word: 64,
+  policy_words: 68,
+  command_words: 72,
+  signal_map: 76,
+  exit_map: 141,
+} as const;
+
+const MASK = (1n << 64n) - 1n;
+
+/** FNV-1a, 64 bits: against damage, not against people. */
+export function checksum(bytes: Uint8Array): bigint {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of bytes) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & MASK;
+  return hash;
+}
+
+/** Which options need a Node process that stays beside PID 1, as they are written. */
+export function needsPolicy(options: InitOptions): string[] {
+  const found: string[] = [];
+  if (options.neglected !== 'ignore') found.push(`--neglected=${options.neglected}`);
+  if (options.watchFreezerMs > 0) found.push('--watch-freezer');
+  if (options.logFormat === 'json') found.push('--log-format=json');
+  return found;
+}
