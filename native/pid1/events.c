@@ -116,6 +116,7 @@ static void tell(struct lg_event *event) {
 }
 
 void lg_push(const struct lg_event *event) {
+  if (plan == NULL && event->kind != LG_EV_HELPER_ENDED) return; /* nothing was asked yet */
   switch (event->kind) {
     case LG_EV_MAIN_STOPPED: stopped_by = event->signal; break;
     case LG_EV_LATE:

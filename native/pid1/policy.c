@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,7 +20,7 @@
 #define FIRST_PAUSE INT64_C(500000000)  /* ns until a policy process that ended starts again */
 #define LONGEST_PAUSE INT64_C(60000000000)
 #define LAST_WORDS INT64_C(5000000000)
-#define TRIES 5 /* to get a plan from processes that somebody kills */
+#define TRIES 20 /* to get a plan from processes that somebody kills */
 
 extern char **environ;
 
@@ -31,6 +32,7 @@ static unsigned baked_count;
 
 static int events[2] = {-1, -1}; /* read, write */
 static bool keep, closing;
+static int last_status;
 static int64_t due, started, backoff = FIRST_PAUSE;
 static uint32_t lost;
 
@@ -68,6 +70,11 @@ static size_t count(char *const *list) {
 static bool find_files(char *node, char *script) {
   static const char *const places[] = {"/../../dist/plan.cjs", "/../dist/plan.cjs"};
   ssize_t n = readlink("/proc/self/exe", script, PATH_MAX - 32);
+  const char *name = (const char *)getauxval(AT_EXECFN);
+  if (n <= 0 && name != NULL && strlen(name) < PATH_MAX - 32) { /* no /proc of this namespace */
+    n = (ssize_t)strlen(name);
+    memcpy(script, name, (size_t)n);
+  }
   while (n > 0 && script[n - 1] != '/') n--;
   if (n <= 0) return false;
   n--;
@@ -162,11 +169,10 @@ void lg_policy_ask(char **argv, struct lg_plan *plan) {
     if (made) return;
 
     /* It ended instead: after --help, or after it said what is wrong. */
-    pid_t helper = atomic_exchange(&lg.helper, 0);
-    int status = 126 << 8;
-    if (helper > 0) waitpid(helper, &status, 0);
-    int code = WEXITSTATUS(status);
     if (!runs) _exit(126);
+    pid_t helper = atomic_exchange(&lg.helper, 0);
+    if (helper > 0) waitpid(helper, &last_status, 0); /* else it was reaped already */
+    int status = last_status, code = WEXITSTATUS(status);
     if (!WIFSIGNALED(status)) {
       if (code != 0 && code != 2) lg_say(LG_ERROR, "the plan could not be made (%W)", status);
       _exit(code == 0 || code == 2 ? code : 126);
@@ -218,6 +224,7 @@ void lg_policy_see_to(void) {
 }
 
 void lg_policy_ended(int status) {
+  last_status = status;
   if (!keep || closing) return;
   int64_t now = lg_now(CLOCK_MONOTONIC);
   if (now - started >= LONGEST_PAUSE) backoff = FIRST_PAUSE;

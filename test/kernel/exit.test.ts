@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { asPid1, lychgate, NODE, ROOT, Running, run } from '../support/init';
+import { FORMS, LIVE_FORMS } from '../support/forms';
+import { NODE, ROOT, Running, run } from '../support/init';
 
-const sh = (script: string, ...options: string[]) =>
-  run(lychgate(...options, '--', 'sh', '-c', script));
+describe.each(FORMS)('exit code: $name', ({ lychgate, asPid1 }) => {
+  const sh = (script: string, ...options: string[]) =>
+    run(lychgate(...options, '--', 'sh', '-c', script));
 
-describe('exit code', () => {
   test('each of 0 to 255 is handed through', async () => {
     const codes = Array.from({ length: 256 }, (_, n) => n);
     const got: (number | null)[] = [];
@@ -39,12 +40,13 @@ describe('exit code', () => {
   });
 
   test('1,000 commands that exit at once: the right code each time', async () => {
+    const argv = [lychgate('true'), lychgate('false')] as const;
     const wrong: unknown[] = [];
     let todo = 1000;
     const next = async (): Promise<void> => {
       while (todo-- > 0) {
         const code = todo % 2 === 0 ? 0 : 1;
-        const end = await new Running(lychgate(code ? 'false' : 'true')).ended;
+        const end = await new Running(argv[code]).ended;
         if (end.code !== code || end.stderr !== '') wrong.push(end);
       }
     };
@@ -53,7 +55,7 @@ describe('exit code', () => {
   });
 });
 
-describe('a COMMAND that cannot be run', () => {
+describe.each(FORMS)('a COMMAND that cannot be run: $name', ({ lychgate }) => {
   test('127 when there is none, and the line says where it was looked for', () => {
     const r = run(lychgate('no-such-program'));
     expect(r.code).toBe(127);
@@ -82,7 +84,7 @@ describe('a COMMAND that cannot be run', () => {
   });
 });
 
-describe('bad usage exits 2 with one line that names the option', () => {
+describe.each(LIVE_FORMS)('bad usage exits 2 and names the option: $name', ({ lychgate }) => {
   test.each([
     [[], 'no COMMAND'],
     [['--'], 'no COMMAND'],
@@ -115,21 +117,26 @@ describe('bad usage exits 2 with one line that names the option', () => {
   });
 });
 
-test('--help, --version and --license go to standard output', () => {
-  expect(run(lychgate('--help'))).toMatchObject({ code: 0, stderr: '' });
-  expect(run(lychgate('-h')).stdout).toContain('--remap-exit FROM[:TO]');
-  expect(run(lychgate('--version')).stdout).toMatch(/^lychgate \d+\.\d+\.\d+\n$/);
-  expect(run(lychgate('-l')).stdout).toContain('MIT License');
-});
+test.each(LIVE_FORMS)(
+  '--help, --version and --license go to standard output: $name',
+  ({ lychgate }) => {
+    expect(run(lychgate('--help'))).toMatchObject({ code: 0, stderr: '' });
+    expect(run(lychgate('-h')).stdout).toContain('--remap-exit FROM[:TO]');
+    expect(run(lychgate('--version')).stdout).toMatch(/^lychgate \d+\.\d+\.\d+\n$/);
+    expect(run(lychgate('-l')).stdout).toContain('MIT License');
+  },
+);
 
-test('options of COMMAND are its own, with and without --', () => {
-  const r = run(lychgate('sh', '-c', 'echo "$@"', 'sh', '-v', '--grace', '-e'));
-  expect(r).toMatchObject({ code: 0, stdout: '-v --grace -e\n', stderr: '' });
-  expect(run([NODE, '--version']).stdout).toBe(run(lychgate('--', NODE, '--version')).stdout);
-});
+describe.each(FORMS)('$name', ({ lychgate }) => {
+  test('options of COMMAND are its own, with and without --', () => {
+    const r = run(lychgate('sh', '-c', 'echo "$@"', 'sh', '-v', '--grace', '-e'));
+    expect(r).toMatchObject({ code: 0, stdout: '-v --grace -e\n', stderr: '' });
+    expect(run([NODE, '--version']).stdout).toBe(run(lychgate('--', NODE, '--version')).stdout);
+  });
 
-test('--nofile above the hard limit is refused with the reason', () => {
-  const r = run(['prlimit', '--nofile=512:512', ...lychgate('--nofile', '4096', 'true')]);
-  expect(r.code).toBe(126);
-  expect(r.stderr).toContain('must not be above the hard limit');
+  test('--nofile above the hard limit is refused with the reason', () => {
+    const r = run(['prlimit', '--nofile=512:512', ...lychgate('--nofile', '4096', 'true')]);
+    expect(r.code).toBe(126);
+    expect(r.stderr).toContain('must not be above the hard limit');
+  });
 });

@@ -1,5 +1,6 @@
 /** Fault injection: what the JavaScript side does must never stop the core. */
 import { describe, expect, test } from 'vitest';
+import { FORMS } from '../support/forms';
 import { CLI, cleanEnv, fixture, NODE, ROOT, Running, run, UNSHARE } from '../support/init';
 
 const preload = (name: string) => [NODE, `--require=${ROOT}/test/fixtures/${name}.cjs`, CLI];
@@ -43,22 +44,24 @@ describe('JavaScript that throws, rejects and stalls all the time', () => {
   });
 });
 
-test('standard error that nobody reads does not keep the container alive', async () => {
-  /* 64 kB fit into the pipe; the messages of 5,000 orphans do not */
-  const argv = [...UNSHARE, NODE, CLI, '-w', '--', fixture('storm'), '5000', '0', '0'];
-  const r = new Running(argv);
-  r.child.stderr?.pause();
-  await r.see(/"made":5000/);
-  const [code] = await new Promise<[number | null]>((resolve) =>
-    r.child.once('exit', (c) => resolve([c])),
-  );
-  expect(code).toBe(0);
-  r.child.stderr?.resume();
-});
+describe.each(FORMS)('$name', ({ lychgate, asPid1 }) => {
+  test('standard error that nobody reads does not keep the container alive', async () => {
+    /* 64 kB fit into the pipe; the messages of 5,000 orphans do not */
+    const r = new Running(asPid1('-w', '--', fixture('storm'), '5000', '0', '0'));
+    r.child.stderr?.pause();
+    await r.see(/"made":5000/);
+    const [code] = await new Promise<[number | null]>((resolve) =>
+      r.child.once('exit', (c) => resolve([c])),
+    );
+    expect(code).toBe(0);
+    r.child.stderr?.resume();
+  });
 
-test('closed standard error is no reason to die', () => {
-  const r = run(['sh', '-c', `exec "$@" 2>&-`, 'sh', NODE, CLI, '-vv', '--', 'sh', '-c', 'exit 9']);
-  expect(r.code).toBe(9);
+  test('closed standard error is no reason to die', () => {
+    const argv = lychgate('-vv', '--', 'sh', '-c', 'exit 9');
+    const r = run(['sh', '-c', `exec "$@" 2>&-`, 'sh', ...argv]);
+    expect(r.code).toBe(9);
+  });
 });
 
 test('an addon that is missing is said in one line with the mend', () => {

@@ -7,17 +7,8 @@ import { describe, expect, test } from 'vitest';
 import schema from '../../docs/schema/reap.schema.json';
 import type { FamilyReport, ReapReport } from '../../src/reap';
 import { Cgroup, freezerMount, until } from '../support/cgroups';
-import {
-  asPid1,
-  fixture,
-  lychgate,
-  NODE,
-  publicCopy,
-  ROOT,
-  Running,
-  run,
-  UNSHARE,
-} from '../support/init';
+import { LIVE_FORMS } from '../support/forms';
+import { fixture, lychgate, NODE, publicCopy, ROOT, Running, run, UNSHARE } from '../support/init';
 import { cleanupAfterEach, startHelper, stateOf } from '../support/processes';
 
 const valid = new Ajv({ strict: true, allowUnionTypes: true, validateFormats: false }).compile(
@@ -242,7 +233,8 @@ describe('scan --action reap', () => {
   });
 });
 
-describe('--neglected', () => {
+describe.each(LIVE_FORMS)('--neglected: $name', ({ addon, lychgate, asPid1 }) => {
+  const warn = addon ? [] : ['--neglected=warn']; /* the default of one form only */
   /** A parent below the init that makes zombies when told to. */
   const init = (...options: string[]) =>
     new Running(asPid1('--log-format=json', ...options, '--', fixture('busy_parent'), 'sleep'));
@@ -261,7 +253,7 @@ describe('--neglected', () => {
   };
 
   test('warn: once for a parent, and again when they have doubled', async () => {
-    const r = init('--neglected-after', '0.3');
+    const r = init(...warn, '--neglected-after', '0.3');
     await make(r, 2, 1);
     await r.see(/"event":"neglected".*"count":2/, 'stderr');
     await make(r, 3, 1);
@@ -318,7 +310,7 @@ describe('--neglected', () => {
     const r = init('--neglected=ignore', '--neglected-after', '0.1');
     await make(r, 2, 1);
     /* another init, started later and with a longer time, speaks: so this one had its chance */
-    const other = init('--neglected-after', '0.5');
+    const other = init(...warn, '--neglected-after', '0.5');
     await make(other, 2, 1);
     await other.see(/"event":"neglected"/, 'stderr');
     expect(await end(r)).toMatchObject({ code: 0, stderr: '' });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { asPid1, CLI, fixture, lychgate, NODE, ROOT, Running, run, UNSHARE } from '../support/init';
+import { FORMS } from '../support/forms';
+import { CLI, fixture, NODE, ROOT, Running, run, UNSHARE } from '../support/init';
 
 const blocked = [...UNSHARE, NODE, `--require=${ROOT}/test/fixtures/block.cjs`, CLI];
 
@@ -17,39 +18,20 @@ const storm = (argv: readonly string[]) => {
 
 /** The count of the init's own closing message. */
 function reaped(stderr: string): number {
-  const line = stderr.split('\n').find((l) => l.includes('"event":"ended"')) as string;
-  return (JSON.parse(line) as { reaped: number }).reaped;
+  return Number(/ ended: .* \((\d+) orphans reaped/.exec(stderr)?.[1]);
 }
 
-describe('orphans', () => {
+describe.each(FORMS)('orphans: $name', ({ lychgate, asPid1 }) => {
   test('20,000 of them: none is left, each is counted', () => {
-    const { r, result } = storm(
-      asPid1('--log-format', 'json', '-v', '--', fixture('storm'), '20000', '0', '0'),
-    );
+    const { r, result } = storm(asPid1('-v', '--', fixture('storm'), '20000', '0', '0'));
     expect(result).toEqual({ made: 20000, signals: 0, left: 0 });
     expect(reaped(r.stderr)).toBe(20000);
     expect(r.code).toBe(0);
   });
 
-  test('20,000 of them while JavaScript never returns: none is left', () => {
-    const { result } = storm([...blocked, '--', fixture('storm'), '20000', '0', '0']);
-    expect(result).toEqual({ made: 20000, signals: 0, left: 0 });
-  });
-
   test('a storm of 10 s with signals in between loses no exit and no signal', () => {
     const { r, result } = storm(
-      asPid1(
-        '--log-format',
-        'json',
-        '-v',
-        '-r',
-        'HUP:0',
-        '--',
-        fixture('storm'),
-        '0',
-        '10',
-        '20000',
-      ),
+      asPid1('-v', '-r', 'HUP:0', '--', fixture('storm'), '0', '10', '20000'),
     );
     expect(result).toMatchObject({ signals: 20000, left: 0 });
     expect(result.made).toBeGreaterThan(1000);
@@ -72,7 +54,7 @@ describe('orphans', () => {
   });
 });
 
-describe('--warn-reaped', () => {
+describe.each(FORMS)('--warn-reaped: $name', ({ asPid1 }) => {
   test('names pid, program, age and the way it ended', async () => {
     const script = '(sh -c "kill -9 \\$\\$" &); (sh -c "exit 3" &); cat';
     const r = new Running(asPid1('-w', '--', 'sh', '-c', script));
@@ -98,7 +80,7 @@ describe('--warn-reaped', () => {
   });
 
   test('is one JSON object per line with --log-format json', async () => {
-    const r = new Running(asPid1('-w', '--log-format=json', '--', 'sh', '-c', '(exit 3 &); cat'));
+    const r = new Running(asPid1('-wv', '--log-format=json', '--', 'sh', '-c', '(exit 3 &); cat'));
     const [line] = await r.see(/^\{.*"reaped".*\}$/m, 'stderr');
     expect(JSON.parse(line)).toMatchObject({
       level: 'warn',
@@ -108,33 +90,44 @@ describe('--warn-reaped', () => {
       signal: null,
     });
     r.child.stdin?.end();
-    await r.ended;
+    const last = (await r.ended).stderr.trimEnd().split('\n').at(-1) as string;
+    expect(JSON.parse(last)).toMatchObject({ event: 'ended', exitCode: 0, reaped: 1 });
   });
 });
 
-test('idle means idle: no thread wakes up', async () => {
-  const r = new Running(lychgate('--', 'cat'));
-  r.child.stdin?.write('x\n');
-  await r.see(/x/);
-  const switches = () =>
-    run(['sh', '-c', `cat /proc/${r.pid}/task/*/status`])
-      .stdout.split('\n')
-      .filter((l) => l.includes('ctxt_switches'))
-      .reduce((sum, l) => sum + Number(l.split('\t')[1]), 0);
-  /* Settled once two looks in a row agree; then five seconds of nothing. */
-  let before = switches();
-  for (let now = -1; now !== before; now = switches()) {
-    before = switches();
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-  await new Promise((resolve) => setTimeout(resolve, 5000));
-  expect(switches() - before).toBe(0);
-  r.child.stdin?.end();
-  await r.ended;
+describe.each(FORMS)('$name', ({ lychgate }) => {
+  test('idle means idle: no thread wakes up', async () => {
+    const r = new Running(lychgate('--', 'cat'));
+    r.child.stdin?.write('x\n');
+    await r.see(/x/);
+    const switches = () =>
+      run(['sh', '-c', `cat /proc/${r.pid}/task/*/status`])
+        .stdout.split('\n')
+        .filter((l) => l.includes('ctxt_switches'))
+        .reduce((sum, l) => sum + Number(l.split('\t')[1]), 0);
+    /* Settled once two looks in a row agree; then five seconds of nothing. */
+    let before = switches();
+    for (let now = -1; now !== before; now = switches()) {
+      before = switches();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    expect(switches() - before).toBe(0);
+    r.child.stdin?.end();
+    await r.ended;
+  });
+
+  test('nothing of ours is a child or a descriptor of COMMAND', () => {
+    const list = ['sh', '-c', 'ls /proc/self/fd'];
+    expect(run(lychgate(...list)).stdout).toBe(run(list).stdout);
+  });
 });
 
-test('nothing of ours is a child or a descriptor of COMMAND', () => {
-  const list = ['sh', '-c', 'ls /proc/self/fd'];
-  expect(run(lychgate(...list)).stdout).toBe(run(list).stdout);
+test('20,000 of them while JavaScript never returns: none is left', () => {
+  const { result } = storm([...blocked, '--', fixture('storm'), '20000', '0', '0']);
+  expect(result).toEqual({ made: 20000, signals: 0, left: 0 });
+});
+
+test('nothing of ours starts processes but the core', () => {
   expect(readFileSync(CLI, 'utf8')).not.toContain('child_process');
 });

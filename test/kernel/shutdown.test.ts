@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { asPid1, lychgate, Running } from '../support/init';
+import { FORMS } from '../support/forms';
+import { Running } from '../support/init';
 
 /** Ignores TERM, says so, and waits. */
 const STUBBORN = 'trap "" TERM; echo ready; while :; do sleep 1000; done';
 
-describe('--grace', () => {
+describe.each(FORMS)('--grace: $name', ({ lychgate, asPid1 }) => {
   test('KILLs a COMMAND that does not obey TERM', async () => {
     const r = new Running(lychgate('--grace', '0.2', '--', 'sh', '-c', STUBBORN));
     await r.see(/ready/);
@@ -49,7 +50,7 @@ describe('--grace', () => {
   });
 });
 
-describe('--drain', () => {
+describe.each(FORMS)('--drain: $name', ({ lychgate, asPid1 }) => {
   test('the others get TERM and may end by themselves', async () => {
     const other = 'trap "echo cleaned; exit 0" TERM; echo up; while :; do sleep 0.1; done';
     for (const argv of [asPid1, lychgate]) {

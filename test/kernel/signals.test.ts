@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { isForwarded, parseSignal, RTMAX } from '../../src/signals';
-import { asPid1, cleanEnv, fixture, lychgate, ROOT, Running, run } from '../support/init';
+import { commandsOf, FORMS } from '../support/forms';
+import { cleanEnv, fixture, ROOT, Running, run } from '../support/init';
 
 const FORWARDED = Array.from({ length: RTMAX }, (_, i) => i + 1).filter(isForwarded);
 const early = `--require=${ROOT}/test/fixtures/early.cjs`;
@@ -29,6 +30,20 @@ async function report(argv: readonly string[], pidOf: (r: Running) => number | P
   return r.ended;
 }
 
+/** Inodes of listening TCP sockets that the process holds. */
+function listening(pid: number): string[] {
+  const tables = ['tcp', 'tcp6'].map((t) => `/proc/${pid}/net/${t}`).filter(existsSync);
+  const inodes = tables.flatMap((file) =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter((f) => f[3] === '0A')
+      .map((f) => f[9]),
+  );
+  const own = run(['ls', '-l', `/proc/${pid}/fd`]).stdout;
+  return inodes.filter((i): i is string => i !== undefined && own.includes(`socket:[${i}]`));
+}
+
 describe('every signal but KILL, STOP, CHLD and the synchronous faults', () => {
   test('the list is what the contract says', () => {
     const missing = Array.from({ length: 31 }, (_, i) => i + 1).filter((n) => !isForwarded(n));
@@ -37,7 +52,9 @@ describe('every signal but KILL, STOP, CHLD and the synchronous faults', () => {
     expect(FORWARDED).toContain(parseSignal('USR1'));
     expect(FORWARDED.filter((n) => n > 31)).toHaveLength(31);
   });
+});
 
+describe.each(FORMS)('each of them: $name', ({ lychgate, asPid1 }) => {
   test('is forwarded to the child, as subreaper', async () => {
     const end = await report(lychgate('--', fixture('report')), (r) => r.pid);
     expect(lines('leader', end.stdout)).toEqual([0, ...FORWARDED]);
@@ -60,7 +77,8 @@ describe('every signal but KILL, STOP, CHLD and the synchronous faults', () => {
     await r.see(/leader 0 0/);
     r.kill('SIGHUP');
     await r.see(/leader 1 0/);
-    const member = Number(readFileSync(`/proc/${await inner(r)}/task/${await inner(r)}/children`));
+    const [leader = 0] = commandsOf(r.pid);
+    const member = Number(readFileSync(`/proc/${leader}/task/${leader}/children`));
     expect(lines('member', r.stdout)).toEqual([0]);
     process.kill(member, RTMAX);
     r.kill(RTMAX);
@@ -68,62 +86,71 @@ describe('every signal but KILL, STOP, CHLD and the synchronous faults', () => {
   });
 });
 
-test('SIGUSR1 opens no port, and is forwarded', async () => {
-  const r = new Running(lychgate('--', fixture('report')));
-  await r.see(/leader 0 0/);
-  for (let i = 0; i < 3; i++) r.kill('SIGUSR1');
-  await r.see(/leader 10 0/);
-  const fds = readdirSync(`/proc/${r.pid}/fd`).length;
-  r.kill('SIGUSR1');
-  r.kill('SIGUSR2');
-  await r.see(/leader 12 0/);
-  expect(readdirSync(`/proc/${r.pid}/fd`)).toHaveLength(fds);
-  expect(listening(r.pid)).toEqual([]);
-  r.kill(RTMAX);
-  expect((await r.ended).stderr).toBe('');
+describe.each(FORMS)('$name', ({ lychgate }) => {
+  test('SIGUSR1 opens no port, and is forwarded', async () => {
+    const r = new Running(lychgate('--', fixture('report')));
+    await r.see(/leader 0 0/);
+    for (let i = 0; i < 3; i++) r.kill('SIGUSR1');
+    await r.see(/leader 10 0/);
+    const fds = readdirSync(`/proc/${r.pid}/fd`).length;
+    r.kill('SIGUSR1');
+    r.kill('SIGUSR2');
+    await r.see(/leader 12 0/);
+    expect(readdirSync(`/proc/${r.pid}/fd`)).toHaveLength(fds);
+    expect(listening(r.pid)).toEqual([]);
+    r.kill(RTMAX);
+    expect((await r.ended).stderr).toBe('');
+  });
+
+  test('--inspect in NODE_OPTIONS is for COMMAND: ours is closed again', () => {
+    const env = cleanEnv({ NODE_OPTIONS: '--inspect=127.0.0.1:0' });
+    const script = 'process.stdout.write(String(require("node:inspector").url()))';
+    const r = run(lychgate('node', '-e', script), { env });
+    expect(r.stdout).toMatch(/^ws:/);
+    expect(r.code).toBe(0);
+  });
+
+  test('a value sent with sigqueue travels on', async () => {
+    const r = new Running(lychgate('--', fixture('report')));
+    await r.see(/leader 0 0/);
+    expect(run([fixture('queue'), String(r.pid), '35', '4711']).code).toBe(0);
+    await r.see(/leader 35 4711/);
+    r.kill(RTMAX);
+    await r.ended;
+  });
+
+  test('1,000 real-time signals in a row: not one is lost', async () => {
+    const r = new Running(lychgate('--', fixture('report')));
+    await r.see(/leader 0 0/);
+    for (let i = 0; i < 1000; i++) r.kill(40);
+    await r.see(/(?:leader 40 0\n){1000}/);
+    r.kill(RTMAX);
+    expect(lines('leader', (await r.ended).stdout).filter((n) => n === 40)).toHaveLength(1000);
+  });
+
+  test('a stopped COMMAND is continued so that TERM can end it', async () => {
+    const r = new Running(lychgate('-v', '--', 'sleep', '1000'));
+    await r.see(/started sleep as pid (\d+)/, 'stderr');
+    r.kill('SIGTSTP');
+    await r.see(/was stopped by SIGTSTP/, 'stderr');
+    r.kill('SIGTERM');
+    expect((await r.ended).code).toBe(143);
+  });
+
+  test('-p: the signal of the parent death reaches COMMAND', async () => {
+    /* sh starts lychgate, then is killed: lychgate gets USR1 and forwards it */
+    const inside = `${lychgate('-p', 'USR1', '--', fixture('report')).join(' ')} & wait`;
+    const r = new Running(['sh', '-c', inside]);
+    await r.see(/leader 0 0/);
+    const init = await inner(r);
+    r.kill('SIGKILL');
+    await r.see(/leader 10 0/);
+    process.kill(init, RTMAX);
+    await r.ended;
+  });
 });
 
-/** Inodes of listening TCP sockets that the process holds. */
-function listening(pid: number): string[] {
-  const tables = ['tcp', 'tcp6'].map((t) => `/proc/${pid}/net/${t}`).filter(existsSync);
-  const inodes = tables.flatMap((file) =>
-    readFileSync(file, 'utf8')
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/))
-      .filter((f) => f[3] === '0A')
-      .map((f) => f[9]),
-  );
-  const own = run(['ls', '-l', `/proc/${pid}/fd`]).stdout;
-  return inodes.filter((i): i is string => i !== undefined && own.includes(`socket:[${i}]`));
-}
-
-test('--inspect in NODE_OPTIONS is for COMMAND: ours is closed again', () => {
-  const env = cleanEnv({ NODE_OPTIONS: '--inspect=127.0.0.1:0' });
-  const script = 'process.stdout.write(String(require("node:inspector").url()))';
-  const r = run(lychgate('node', '-e', script), { env });
-  expect(r.stdout).toMatch(/^ws:/);
-  expect(r.code).toBe(0);
-});
-
-test('a value sent with sigqueue travels on', async () => {
-  const r = new Running(lychgate('--', fixture('report')));
-  await r.see(/leader 0 0/);
-  expect(run([fixture('queue'), String(r.pid), '35', '4711']).code).toBe(0);
-  await r.see(/leader 35 4711/);
-  r.kill(RTMAX);
-  await r.ended;
-});
-
-test('1,000 real-time signals in a row: not one is lost', async () => {
-  const r = new Running(lychgate('--', fixture('report')));
-  await r.see(/leader 0 0/);
-  for (let i = 0; i < 1000; i++) r.kill(40);
-  await r.see(/(?:leader 40 0\n){1000}/);
-  r.kill(RTMAX);
-  expect(lines('leader', (await r.ended).stdout).filter((n) => n === 40)).toHaveLength(1000);
-});
-
-describe('--rewrite', () => {
+describe.each(FORMS)('--rewrite: $name', ({ lychgate, live }) => {
   test('forwards another signal, real-time ones included, or none', async () => {
     const r = new Running(
       lychgate('-v', '-r', 'TERM:QUIT', '-r', 'rtmin+1:hup', '-r', '1:0', '--', fixture('report')),
@@ -138,6 +165,8 @@ describe('--rewrite', () => {
     r.kill(RTMAX);
     expect(lines('leader', (await r.ended).stdout)).toEqual([0, 3, 1, 64]);
   });
+
+  if (!live) return;
 
   test('comes from the environment too, and the command line wins', async () => {
     const env = cleanEnv({ LYCHGATE_REWRITE: 'TERM:USR2,HUP:0' });
@@ -158,7 +187,22 @@ describe('--rewrite', () => {
   });
 });
 
-describe('signals that come before COMMAND runs', () => {
+describe.each(FORMS)('signals that come before COMMAND runs: $name', ({ lychgate, addon }) => {
+  test('at any moment of the start: TERM always ends it, in both modes', async () => {
+    const modes = [[], ['-g']].map((mode) => lychgate(...mode, '--', 'sleep', '1000'));
+    const wrong: unknown[] = [];
+    for (let i = 0; i < 120; i++) {
+      const r = new Running(modes[i % 2] as string[]);
+      await new Promise((resolve) => setTimeout(resolve, i / 2));
+      r.kill('SIGTERM');
+      const end = await r.ended;
+      if (end.signal !== 'SIGTERM' && end.code !== 143) wrong.push([i, end]);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  if (!addon) return; /* only into Node can be preloaded */
+
   test.each([
     ['to the child', []],
     ['to the group', ['-g']],
@@ -169,37 +213,4 @@ describe('signals that come before COMMAND runs', () => {
     const r = run(node, { env: cleanEnv({ EARLY: '15' }) });
     expect(r).toMatchObject({ code: 143, stderr: '' });
   });
-
-  test('at any moment of the start: TERM always ends it, in both modes', async () => {
-    const wrong: unknown[] = [];
-    for (let i = 0; i < 120; i++) {
-      const r = new Running(lychgate(...(i % 2 ? ['-g'] : []), '--', 'sleep', '1000'));
-      await new Promise((resolve) => setTimeout(resolve, i / 2));
-      r.kill('SIGTERM');
-      const end = await r.ended;
-      if (end.signal !== 'SIGTERM' && end.code !== 143) wrong.push([i, end]);
-    }
-    expect(wrong).toEqual([]);
-  });
-});
-
-test('a stopped COMMAND is continued so that TERM can end it', async () => {
-  const r = new Running(lychgate('-v', '--', 'sleep', '1000'));
-  await r.see(/started sleep as pid (\d+)/, 'stderr');
-  r.kill('SIGTSTP');
-  await r.see(/was stopped by SIGTSTP/, 'stderr');
-  r.kill('SIGTERM');
-  expect((await r.ended).code).toBe(143);
-});
-
-test('-p: the signal of the parent death reaches COMMAND', async () => {
-  /* sh starts lychgate, then is killed: lychgate gets USR1 and forwards it */
-  const inside = `${lychgate('-p', 'USR1', '--', fixture('report')).join(' ')} & wait`;
-  const r = new Running(['sh', '-c', inside]);
-  await r.see(/leader 0 0/);
-  const init = await inner(r);
-  r.kill('SIGKILL');
-  await r.see(/leader 10 0/);
-  process.kill(init, RTMAX);
-  await r.ended;
 });

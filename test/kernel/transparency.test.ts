@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { asPid1, fixture, lychgate, run, UNSHARE } from '../support/init';
+import { FORMS, LEAN } from '../support/forms';
+import { fixture, run, UNSHARE } from '../support/init';
 
 const PROBE = fixture('probe');
 const RLIMIT_NOFILE = 7;
@@ -22,7 +23,11 @@ function view(
 ): View {
   const r = run([PROBE, 'launch', ...setUp, '--', ...init, ...command]);
   expect(r).toMatchObject({ code: 0, signal: null, stderr: '' });
-  const lines = r.stdout.trimEnd().split('\n');
+  return viewOf(r.stdout);
+}
+
+function viewOf(stdout: string): View {
+  const lines = stdout.trimEnd().split('\n');
   return new Map(
     lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
   );
@@ -89,7 +94,7 @@ describe('with odd descriptors, environment, words and attributes', () => {
     });
   });
 
-  it('only the process group differs', () => {
+  it.each(FORMS)('only the process group differs: $name', ({ lychgate }) => {
     const below = view([`cd=${folder}`, ...ODD], lychgate('--'), [PROBE, ...WORDS]);
     expect(differences(plain, below)).toEqual(ownGroup);
   });
@@ -99,7 +104,7 @@ describe('with odd descriptors, environment, words and attributes', () => {
     expect(differences(plain, below)).toEqual(ownGroup);
   });
 
-  it('nothing else differs as PID 1 either', () => {
+  it.each(FORMS)('nothing else differs as PID 1 either: $name', ({ asPid1 }) => {
     const command = [PROBE, ...WORDS];
     const without = view(
       [`cd=${folder}`, ...ODD],
@@ -116,15 +121,49 @@ describe('with odd descriptors, environment, words and attributes', () => {
   });
 });
 
-describe('RLIMIT_NOFILE', () => {
+/**
+ * As an engine starts a container: the first process leads a session of its own. Without
+ * --kill-child, which would be a parent death signal.
+ */
+const CONTAINER = ['unshare', '--pid', '--fork', '--mount-proc', 'setsid'];
+
+describe.each(LEAN)('$name: no difference at all to no init', ({ lychgate }) => {
+  const everything = [
+    ...ODD,
+    'nofile=512',
+    ...[1, 12, 13, 17, 25].map((n) => `ignore=${n}`),
+    'ignore-rt=0',
+    'ignore-rt=30',
+    ...[10, 15, 17, 34].map((n) => `block=${n}`),
+  ];
+
+  it.each([
+    ['a plain start', []],
+    ['everything odd at once', [`cd=${folder}`, ...everything]],
+    ['closed standard descriptors', ['close=0', 'close=2']],
+  ])('%s', (_, setUp) => {
+    const command = [PROBE, ...WORDS];
+    const launch = [...CONTAINER, PROBE, 'launch', ...setUp, '--'];
+    const look = (...init: string[]) => {
+      const r = run([...launch, ...init, ...command]);
+      expect(r).toMatchObject({ code: 0, stderr: '' });
+      return viewOf(r.stdout);
+    };
+    const without = look();
+    expect(without.get('session.leader')).toBe('1');
+    expect(differences(without, look(...lychgate('--')))).toEqual({});
+  });
+});
+
+describe.each(FORMS)('RLIMIT_NOFILE: $name', ({ lychgate, addon }) => {
   const soft = `rlimit.${RLIMIT_NOFILE}.soft`;
   const plain = view(['nofile=512']);
   const hard = plain.get(`rlimit.${RLIMIT_NOFILE}.hard`);
 
-  it('the soft one is raised to the hard one by Node', () => {
+  it('the soft one is raised to the hard one by Node, and by nobody else', () => {
     expect(plain.get(soft)).toBe('512');
     const found = differences(plain, view(['nofile=512'], lychgate('--')));
-    expect(found).toEqual({ ...ownGroup, [soft]: ['512', hard] });
+    expect(found).toEqual(addon ? { ...ownGroup, [soft]: ['512', hard] } : ownGroup);
   });
 
   it('--nofile SOFT sets it, and nothing else', () => {
@@ -139,14 +178,15 @@ describe('RLIMIT_NOFILE', () => {
   });
 });
 
-describe('signals', () => {
+describe.each(FORMS)('signals: $name', ({ lychgate, addon }) => {
   /** HUP (nohup), USR2, PIPE, CHLD and XFSZ */
   const ignored = [1, 12, 13, 17, 25].map((n) => `ignore=${n}`);
 
-  it('ignored standard ones come as default, real-time ones stay ignored', () => {
+  it('ignored real-time ones stay ignored; with Node standard ones come as default', () => {
     const setUp = [...ignored, 'ignore-rt=0', 'ignore-rt=30'];
     const found = differences(view(setUp), view(setUp, lychgate('--')));
-    expect(found).toEqual({ ...ownGroup, SigIgn: ['8000000201011801', '8000000200000000'] });
+    const lost = { SigIgn: ['8000000201011801', '8000000200000000'] };
+    expect(found).toEqual(addon ? { ...ownGroup, ...lost } : ownGroup);
   });
 
   it('nothing is ignored, blocked, caught or pending after a plain start', () => {
@@ -157,20 +197,21 @@ describe('signals', () => {
     );
   });
 
-  it('blocked ones come unblocked', () => {
+  it('blocked ones come unblocked with Node, else as they were', () => {
     const setUp = [10, 15, 17, 34].map((n) => `block=${n}`);
     const found = differences(view(setUp), view(setUp, lychgate('--')));
-    expect(found).toEqual({ ...ownGroup, SigBlk: ['0000000200014200', NO_SIGNALS] });
+    const lost = { SigBlk: ['0000000200014200', NO_SIGNALS] };
+    expect(found).toEqual(addon ? { ...ownGroup, ...lost } : ownGroup);
   });
 });
 
-describe('standard descriptors closed at the start', () => {
-  it('closed standard input is /dev/null', () => {
+describe.each(FORMS)('standard descriptors closed at the start: $name', (form) => {
+  const { lychgate, addon } = form;
+
+  it('closed standard input is /dev/null with Node, else closed', () => {
     const found = differences(view(['close=0']), view(['close=0'], lychgate('--')));
-    expect(found).toEqual({
-      ...ownGroup,
-      'fd.0': [undefined, '/dev/null same=0 flags=100002 cloexec=0 offset=0'],
-    });
+    const opened = { 'fd.0': [undefined, '/dev/null same=0 flags=100002 cloexec=0 offset=0'] };
+    expect(found).toEqual(addon ? { ...ownGroup, ...opened } : ownGroup);
   });
 
   it.each(['close=0', 'close=1', 'close=2', 'close=0 close=1 close=2'])(
@@ -185,11 +226,12 @@ describe('standard descriptors closed at the start', () => {
   it('descriptors are passed on all the same', () => {
     const setUp = ['fds', 'close=0'];
     const found = differences(view(setUp), view(setUp, lychgate('--')));
-    expect(Object.keys(found).sort()).toEqual(['fd.0', 'pgrp.leader']);
+    const keys = addon ? ['fd.0', 'pgrp.leader'] : ['pgrp.leader'];
+    expect(Object.keys(found).sort()).toEqual(keys);
   });
 });
 
-describe('LISTEN_PID', () => {
+describe.each(FORMS)('LISTEN_PID: $name', ({ lychgate }) => {
   const entry = (v: View) => [...v.values()].find((e) => e.startsWith('LISTEN_PID='));
   const setUp = (offset: number) => ['clearenv', `listen=${offset}`];
 
@@ -209,16 +251,20 @@ describe('LISTEN_PID', () => {
 });
 
 describe('bytes that are not UTF-8', () => {
-  it('in the name of the program', () => {
+  it.each(FORMS)('in the name of the program: $name', ({ lychgate }) => {
+    rmSync(Buffer.concat([Buffer.from(`${folder}/prog-`), Buffer.from([0xff])]), { force: true });
     symlinkSync(PROBE, Buffer.concat([Buffer.from(`${folder}/prog-`), Buffer.from([0xff])]));
     const command = [`${folder}/prog-\\xff`, 'x'];
     const found = differences(view([], [], command), view([], lychgate('--'), command));
     expect(found).toEqual(ownGroup);
   });
 
-  it('in words, where one looks like the replacement character itself', () => {
-    const command = [PROBE, '\ufffd', '\\xff', '\\xef\\xbf\\xbd\\xff', 'plain'];
-    const found = differences(view([], [], command), view([], lychgate('--'), command));
-    expect(found).toEqual(ownGroup);
-  });
+  it.each(FORMS)(
+    'in words, where one looks like the replacement character itself: $name',
+    ({ lychgate }) => {
+      const command = [PROBE, '\ufffd', '\\xff', '\\xef\\xbf\\xbd\\xff', 'plain'];
+      const found = differences(view([], [], command), view([], lychgate('--'), command));
+      expect(found).toEqual(ownGroup);
+    },
+  );
 });

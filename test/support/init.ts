@@ -3,7 +3,7 @@ import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:chi
 import { once } from 'node:events';
 import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 export const ROOT = join(__dirname, '..', '..');
 export const CLI = join(ROOT, 'dist', 'cli.cjs');
@@ -40,6 +40,8 @@ export function cleanEnv(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   for (const [key, value] of Object.entries(process.env)) {
     if (!/^(LYCHGATE_|TINI_|NODE_|VITEST|npm_)/.test(key)) env[key] = value;
   }
+  /* lychgate-pid1 looks for Node in PATH */
+  if (process.env.LYCHGATE_TEST_NODE) env.PATH = `${dirname(NODE)}:${env.PATH}`;
   return { ...env, ...extra };
 }
 
