@@ -17,19 +17,21 @@ const lazy = {
   '/src/scan/command.ts': { './prometheus': './prometheus.cjs' },
 };
 
-await build({
-  entryPoints: {
-    cli: 'src/cli.ts',
-    index: 'src/index.ts',
-    bake: 'src/plan/index.ts',
-    freezer: 'src/freezer/index.ts',
-    neglected: 'src/init/neglected.ts',
-    plan: 'src/plan/live.ts',
-    policy: 'src/plan/policy.ts',
-    reap: 'src/reap/index.ts',
-    scan: 'src/scan/index.ts',
-    prometheus: 'src/scan/prometheus.ts',
-  },
+const entryPoints = {
+  cli: 'src/cli.ts',
+  index: 'src/index.ts',
+  bake: 'src/plan/index.ts',
+  freezer: 'src/freezer/index.ts',
+  neglected: 'src/init/neglected.ts',
+  policy: 'src/plan/policy.ts',
+  reap: 'src/reap/index.ts',
+  scan: 'src/scan/index.ts',
+  prometheus: 'src/scan/prometheus.ts',
+};
+/** What stands between a container's start and COMMAND: V8 reads less of it so. */
+const small = { plan: 'src/plan/live.ts' };
+
+const settings = {
   bundle: true,
   platform: 'node',
   target: 'node20',
@@ -49,4 +51,6 @@ await build({
       },
     },
   ],
-});
+};
+await build({ ...settings, entryPoints });
+await build({ ...settings, entryPoints: small, minify: true });

@@ -141,9 +141,9 @@ void lg_disarm(void) {
     if (way.replaced[sig]) sigaction(sig, &way.saved[sig], NULL);
   lg_mask(SIG_SETMASK, way.saved_mask);
   lg_tty_take_back();
-  if (lg.made_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 0);
+  if (lg.made_subreaper) prctl(PR_SET_CHILD_SUBREAPER, 0, 0L, 0L, 0L);
   lg.made_subreaper = false;
-  if (lg.saved_death_signal >= 0) prctl(PR_SET_PDEATHSIG, lg.saved_death_signal);
+  if (lg.saved_death_signal >= 0) prctl(PR_SET_PDEATHSIG, lg.saved_death_signal, 0L, 0L, 0L);
   lg.saved_death_signal = -1;
   int pidfd = atomic_exchange(&lg.pidfd, -1);
   if (pidfd >= 0) close(pidfd);

@@ -165,6 +165,7 @@ static int make(struct job *job, _Atomic pid_t *where, char *stack_end) {
     job->out->foreground = false;
     return -1;
   }
+  atomic_store(where, made); /* again: user-mode emulators leave it to us */
   job->out->pid = made;
   return 0;
 }

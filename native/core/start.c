@@ -44,8 +44,8 @@ int lg_configure(const struct lg_config *config, const char **failed) {
   lg.config = *config;
   if (config->subreaper) {
     int was = 0;
-    prctl(PR_GET_CHILD_SUBREAPER, &was);
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+    prctl(PR_GET_CHILD_SUBREAPER, &was, 0L, 0L, 0L);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0L, 0L, 0L) != 0) {
       *failed = "prctl(PR_SET_CHILD_SUBREAPER)";
       return -errno;
     }
@@ -53,8 +53,8 @@ int lg_configure(const struct lg_config *config, const char **failed) {
   }
   if (config->parent_death_signal != 0) {
     int was = 0;
-    prctl(PR_GET_PDEATHSIG, &was);
-    if (prctl(PR_SET_PDEATHSIG, config->parent_death_signal) != 0) {
+    prctl(PR_GET_PDEATHSIG, &was, 0L, 0L, 0L);
+    if (prctl(PR_SET_PDEATHSIG, config->parent_death_signal, 0L, 0L, 0L) != 0) {
       *failed = "prctl(PR_SET_PDEATHSIG)";
       return -errno;
     }

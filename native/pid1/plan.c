@@ -8,9 +8,9 @@
 _Static_assert(sizeof(struct lg_plan) == 408, "the layout is src/plan/encode.ts's too");
 _Static_assert(offsetof(struct lg_plan, exit_map) == 141, "no padding");
 
-static uint64_t fnv1a(const unsigned char *at, size_t n) {
-  uint64_t hash = UINT64_C(0xcbf29ce484222325);
-  for (size_t i = 0; i < n; i++) hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+static uint32_t fnv1a(const unsigned char *at, size_t n) {
+  uint32_t hash = 0x811c9dc5u;
+  for (size_t i = 0; i < n; i++) hash = (hash ^ at[i]) * 0x01000193u;
   return hash;
 }
 
@@ -42,7 +42,7 @@ const char *lg_plan_check(const void *bytes, size_t size, enum lg_plan_mode mode
     return mode == LG_PLAN_BAKED ? "is no baked one (its mode is wrong): use lychgate plan --output"
                                  : "is no live one (its mode is wrong)";
 
-  bool sound = (plan->flags & ~(uint32_t)LG_PLAN_ALL_FLAGS) == 0 && plan->parent_death_signal < LG_NSIG &&
+  bool sound = plan->zero == 0 && (plan->flags & ~(uint32_t)LG_PLAN_ALL_FLAGS) == 0 && plan->parent_death_signal < LG_NSIG &&
                plan->grace_ns >= 0 && plan->drain_ns >= 0 && plan->nofile >= -1;
   for (int sig = 1; sig < LG_NSIG; sig++) sound &= plan->signal_map[sig] < LG_NSIG;
   for (size_t i = 0; i < sizeof plan->reserved; i++) sound &= plan->reserved[i] == 0;

@@ -35,8 +35,9 @@ struct lg_plan {
   char magic[8];
   uint32_t version;
   uint32_t size;               /* of all, words included                       */
-  uint64_t checksum;           /* FNV-1a 64 of all behind it: against damage,
+  uint32_t checksum;           /* FNV-1a of all from mode on: against damage,
                                   not against people                           */
+  uint32_t zero;
   uint32_t mode;               /* enum lg_plan_mode                            */
   uint32_t flags;              /* enum lg_plan_flags                           */
   uint32_t verbosity;          /* 0 errors .. 3 debug                          */

@@ -18,13 +18,12 @@ int fcntl(int fd, int command, ...) {
   return (int)syscall(SYS_fcntl, fd, command, value);
 }
 
-/* struct kernel_sigaction; without a handler there is nothing to restore from. */
+/* The kernel's struct sigaction, with the member of SA_RESTORER, which x86_64 and aarch64
+ * both have; without a handler there is nothing to restore from. */
 struct disposition {
   void (*handler)(int);
   unsigned long flags;
-#ifdef __x86_64__
   void (*restorer)(void);
-#endif
   uint64_t mask;
 };
 

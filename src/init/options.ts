@@ -116,6 +116,11 @@ export function parse(
  * it made of COMMAND's own flags is not looked at.
  */
 function readCommandLine(argv: readonly string[], more: readonly string[]) {
+  const given = new Map<FlagName, Given>();
+  const extra = new Map<string, string>();
+  const first = argv[0] ?? '';
+  if (first === '--') return { given, command: argv.slice(1), extra };
+  if (!first.startsWith('-')) return { given, command: argv, extra }; /* nothing to parse */
   const known = FLAG_LIST.map(([name, flag]) => [
     name,
     {
@@ -130,8 +135,6 @@ function readCommandLine(argv: readonly string[], more: readonly string[]) {
     allowPositionals: true,
     tokens: true,
   });
-  const given = new Map<FlagName, Given>();
-  const extra = new Map<string, string>();
   let command: readonly string[] = [];
   for (const token of tokens) {
     if (token.kind === 'option-terminator') {
@@ -338,15 +341,21 @@ function toRemap(from: string, text: string): readonly [number, number] {
 
 /** Table for the core: 65 bytes, signal received -> signal sent. */
 export function signalMap(rewrite: ReadonlyMap<number, number>): Uint8Array {
-  const map = Uint8Array.from({ length: 65 }, (_, n) => n);
+  const map = identity(65);
   for (const [from, to] of rewrite) map[from] = to;
   return map;
 }
 
 /** Table for the core: 256 bytes, COMMAND's exit code -> ours. */
 export function exitMap(remap: ReadonlyMap<number, number>): Uint8Array {
-  const map = Uint8Array.from({ length: 256 }, (_, n) => n);
+  const map = identity(256);
   for (const [from, to] of remap) map[from] = to;
+  return map;
+}
+
+function identity(length: number): Uint8Array {
+  const map = new Uint8Array(length);
+  for (let n = 0; n < length; n++) map[n] = n;
   return map;
 }
 

@@ -7,7 +7,7 @@ export class OutputError extends Error {
   override name = 'OutputError';
 }
 
-function writeAll(fd: number, text: string | Buffer): void {
+function writeAll(fd: number, text: string | Uint8Array): void {
   let rest = typeof text === 'string' ? Buffer.from(text) : text;
   while (rest.length > 0) {
     try {
@@ -31,7 +31,7 @@ export const stderrOf =
     writeAll(2, `lychgate ${command}: ${text}\n`);
 
 /** Written beside it and renamed: the textfile collector never reads half a file. @throws OutputError */
-export function toFile(file: string, text: string | Buffer): void {
+export function toFile(file: string, text: string | Uint8Array): void {
   const draft = `${file}.${process.pid}.tmp`;
   const forget = onExit(() => rmSync(draft, { force: true }));
   try {

@@ -3,7 +3,7 @@ import { exitMap, type InitOptions, signalMap } from '../init/options';
 import { AT, checksum, Flag, HEAD, MAGIC, Mode, needsPolicy, VERSION } from './layout';
 
 /** COMMAND's first word among the words of lychgate-pid1, its own name being 0. */
-export function encodeLive(options: InitOptions, firstWord: number): Buffer {
+export function encodeLive(options: InitOptions, firstWord: number): Uint8Array {
   return encode(options, Mode.Live, firstWord, [], []);
 }
 
@@ -15,7 +15,7 @@ export function encodeBaked(
   options: InitOptions,
   policy: readonly (string | Buffer)[],
   command: readonly (string | Buffer)[],
-): Buffer {
+): Uint8Array {
   const kept = needsPolicy(options).length > 0 ? policy : [];
   return encode(options, Mode.Baked, 0, kept, command);
 }
@@ -26,29 +26,36 @@ function encode(
   firstWord: number,
   policy: readonly (string | Buffer)[],
   command: readonly (string | Buffer)[],
-): Buffer {
-  const words = [...policy, ...command].flatMap((word) => [Buffer.from(word), Buffer.alloc(1)]);
-  const bytes = Buffer.concat([Buffer.alloc(HEAD), ...words]);
-  bytes.write(MAGIC, AT.magic, 'latin1');
-  bytes.writeUInt32LE(VERSION, AT.version);
-  bytes.writeUInt32LE(bytes.length, AT.size);
-  bytes.writeUInt32LE(mode, AT.mode);
-  bytes.writeUInt32LE(flags(options), AT.flags);
-  bytes.writeUInt32LE(options.verbosity, AT.verbosity);
-  bytes.writeUInt32LE(options.parentDeathSignal, AT.parent_death_signal);
-  bytes.writeBigInt64LE(nanoseconds(options.graceMs), AT.grace_ns);
-  bytes.writeBigInt64LE(nanoseconds(options.drainMs), AT.drain_ns);
-  bytes.writeBigInt64LE(BigInt(options.nofile), AT.nofile);
-  bytes.writeUInt32LE(firstWord, AT.first_word);
-  bytes.writeUInt32LE(policy.length, AT.policy_words);
-  bytes.writeUInt32LE(command.length, AT.command_words);
+): Uint8Array {
+  const words = [...policy, ...command].map((word) => Buffer.from(word));
+  const size = words.reduce((sum, word) => sum + word.length + 1, HEAD);
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  const u32 = (at: number, value: number) => view.setUint32(at, value, true);
+  const ns = (at: number, ms: number) => view.setBigInt64(at, BigInt(Math.round(ms * 1e6)), true);
+  for (let i = 0; i < MAGIC.length; i++) bytes[AT.magic + i] = MAGIC.charCodeAt(i);
+  u32(AT.version, VERSION);
+  u32(AT.size, size);
+  u32(AT.mode, mode);
+  u32(AT.flags, flags(options));
+  u32(AT.verbosity, options.verbosity);
+  u32(AT.parent_death_signal, options.parentDeathSignal);
+  ns(AT.grace_ns, options.graceMs);
+  ns(AT.drain_ns, options.drainMs);
+  view.setBigInt64(AT.nofile, BigInt(options.nofile), true);
+  u32(AT.first_word, firstWord);
+  u32(AT.policy_words, policy.length);
+  u32(AT.command_words, command.length);
   bytes.set(signalMap(options.rewrite), AT.signal_map);
   bytes.set(exitMap(options.remapExit), AT.exit_map);
-  bytes.writeBigUInt64LE(checksum(bytes.subarray(AT.mode)), AT.checksum);
+  let at = HEAD;
+  for (const word of words) {
+    bytes.set(word, at);
+    at += word.length + 1; /* NUL */
+  }
+  u32(AT.checksum, checksum(bytes.subarray(AT.mode)));
   return bytes;
 }
-
-const nanoseconds = (ms: number) => BigInt(Math.round(ms * 1e6));
 
 function flags(options: InitOptions): number {
   const { subreaper } = options;

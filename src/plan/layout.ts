@@ -42,13 +42,13 @@ export const AT = {
   exit_map: 141,
 } as const;
 
-const MASK = (1n << 64n) - 1n;
-
-/** FNV-1a, 64 bits: against damage, not against people. */
-export function checksum(bytes: Uint8Array): bigint {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of bytes) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & MASK;
-  return hash;
+/** FNV-1a, 32 bits: against damage, not against people. */
+export function checksum(bytes: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < bytes.length; i++) {
+    hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+  }
+  return hash >>> 0;
 }
 
 /** Which options need a Node process that stays beside PID 1, as they are written. */

@@ -30,8 +30,11 @@ test('struct lg_plan lies as TypeScript writes it', () => {
   expect(told).toEqual({ HEAD, VERSION, LONGEST, ...AT, flags_: Object.values(Flag) });
 });
 
-const hasClang = run(['sh', '-c', 'command -v clang']).code === 0;
-if (!hasClang) console.log('SKIP the fuzzing of the plan reader: clang is not installed');
+const target = 'int LLVMFuzzerTestOneInput(const char *d, long n) { return d == 0 && n != 0; }';
+const hasClang =
+  run(['sh', '-c', `echo '${target}' | clang -fsanitize=fuzzer -x c -o /dev/null -`]).code === 0;
+if (!hasClang)
+  console.log('SKIP the fuzzing of the plan reader: no clang with libFuzzer (libclang-rt-14-dev)');
 
 test.skipIf(!hasClang)('the plan reader stands 500,000 inputs of libFuzzer', () => {
   build('fuzz');

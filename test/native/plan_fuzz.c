@@ -35,9 +35,9 @@ static void read_plan(const void *bytes, size_t size) {
   }
 }
 
-static uint64_t fnv1a(const unsigned char *at, size_t n) {
-  uint64_t hash = UINT64_C(0xcbf29ce484222325);
-  while (n-- > 0) hash = (hash ^ *at++) * UINT64_C(0x100000001b3);
+static uint32_t fnv1a(const unsigned char *at, size_t n) {
+  uint32_t hash = 0x811c9dc5u;
+  while (n-- > 0) hash = (hash ^ *at++) * 0x01000193u;
   return hash;
 }
 
@@ -54,6 +54,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
     memcpy(head.magic, LG_PLAN_MAGIC, sizeof head.magic);
     head.version = LG_PLAN_VERSION;
     head.size = (uint32_t)size;
+    head.zero = 0;
     memcpy(exact, &head, sizeof head);
     head.checksum = fnv1a(exact + offsetof(struct lg_plan, mode), size - offsetof(struct lg_plan, mode));
     memcpy(exact, &head, sizeof head);
