@@ -114,6 +114,12 @@ export class Engine {
     return tag;
   }
 
+  /** An image of busybox, the probe and lychgate-pid1 with this plan: no Node. */
+  importLean(plan: string, tag = 'lean:local'): string {
+    succeed('image.sh', this.exec(['bash', IMAGE_SCRIPT, tag, 'lean', ROOT, plan]));
+    return tag;
+  }
+
   /** End all of it, frozen or not. Without it the end of the test process does the same. */
   async stop(): Promise<void> {
     this.#script.child.stdin?.end();

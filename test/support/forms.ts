@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { asPid1, CLI, lychgate, NODE, ROOT, run, UNSHARE } from './init';
+import { childrenOf } from './processes';
 
 export const PID1 = join(ROOT, 'build', 'Release', 'lychgate-pid1');
 
@@ -58,7 +59,9 @@ if (!HAS_PID1) console.log('SKIP lychgate-pid1: not built (Debian: apt-get insta
 if (!HAS_PID1 && process.env.CI === 'true')
   throw new Error('lychgate-pid1 is not built, and in CI it has to be');
 
-export const LEAN: readonly Form[] = HAS_PID1 ? [live, ofPlan] : [];
+/* no Node runs below a baked plan, so another Node is no reason to test it again */
+const lean = process.env.LYCHGATE_TEST_NODE ? [live] : [live, ofPlan];
+export const LEAN: readonly Form[] = HAS_PID1 ? lean : [];
 export const FORMS: readonly Form[] = [addon, ...LEAN];
 /** Those that read their words and the environment at the start. */
 export const LIVE_FORMS = FORMS.filter((form) => form.live);
@@ -97,3 +100,13 @@ export function commandsOf(init: number): number[] {
     return [];
   }
 }
+
+/** The children of a lychgate-pid1 that are its TypeScript side. */
+export const policiesOf = (init: number): number[] =>
+  childrenOf(init).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('/plan.cjs');
+    } catch {
+      return false;
+    }
+  });
