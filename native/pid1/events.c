@@ -41,15 +41,15 @@ static uint64_t age_of(const struct lg_event *e) {
 }
 
 static void say_forwarded(const struct lg_event *e) {
+  int as = e->sent != e->signal ? e->sent : 0;
   if (e->error != 0) {
     /* ESRCH: it ended in between; nothing is wrong with that */
-    lg_say(e->error == ESRCH ? LG_INFO : LG_WARN,
-           "could not forward %S (as %S) to pid %d: %E%R", e->signal, e->sent, e->pid, e->error,
-           e->error == EPERM ? "; it runs as another user" : "");
+    lg_say(e->error == ESRCH ? LG_INFO : LG_WARN, "could not forward %S%B to pid %d (errno %d%R)",
+           e->signal, as, e->pid, e->error,
+           e->error == EPERM ? ", EPERM: it runs as another user" : "");
   } else {
-    const char *whom = (plan->flags & LG_PLAN_GROUP) != 0 ? "the group of " : "";
-    if (e->sent == e->signal) lg_say(LG_INFO, "forwarded %S to %Rpid %d", e->signal, whom, e->pid);
-    else lg_say(LG_INFO, "forwarded %S as %S to %Rpid %d", e->signal, e->sent, whom, e->pid);
+    lg_say(LG_INFO, "forwarded %S%B to %Rpid %d", e->signal, as,
+           (plan->flags & LG_PLAN_GROUP) != 0 ? "the group of " : "", e->pid);
   }
 }
 
@@ -109,10 +109,11 @@ static void say(const struct lg_event *e) {
   }
 }
 
+static bool elsewhere(void) { return (plan->flags & LG_PLAN_EVENTS) != 0; }
+
 static void tell(struct lg_event *event) {
   if (event->time_ns == 0) event->time_ns = (uint64_t)lg_now(CLOCK_BOOTTIME);
-  if ((plan->flags & LG_PLAN_EVENTS) != 0) lg_policy_tell(event);
-  else say(event);
+  if (!elsewhere() || !lg_policy_tell(event)) say(event);
 }
 
 void lg_push(const struct lg_event *event) {
@@ -141,7 +142,7 @@ void lg_tell_spawned(const struct lg_spawned *made) {
   struct lg_event event = {.kind = LG_EV_STARTED, .pid = made->pid, .sent = made->foreground};
   if (made->step == NULL) {
     tell(&event);
-  } else if ((plan->flags & LG_PLAN_EVENTS) == 0) {
+  } else if (!elsewhere()) {
     lg_explain_spawn(name, made, plan->nofile);
   } else {
     event.kind = LG_EV_NOT_STARTED;
@@ -158,7 +159,7 @@ static int killed_count, killed_listed;
 
 void lg_tell_killed_one(pid_t pid, const struct lg_stat *about) {
   killed_count++;
-  if ((plan->flags & LG_PLAN_EVENTS) != 0) {
+  if (elsewhere()) {
     struct lg_event event = {.kind = LG_EV_KILLED_ONE, .pid = pid};
     memcpy(event.comm, about->comm, sizeof event.comm);
     tell(&event);
@@ -180,7 +181,7 @@ void lg_tell_killed_one(pid_t pid, const struct lg_stat *about) {
 
 void lg_tell_killed(void) {
   if (killed_count == 0) return;
-  if ((plan->flags & LG_PLAN_EVENTS) != 0) {
+  if (elsewhere()) {
     lg_tell(LG_EV_KILLED, killed_count);
   } else if (killed_count == killed_listed) {
     lg_say(LG_WARN, "had to kill %d processes that did not end: %R", killed_count, killed);
@@ -193,7 +194,7 @@ void lg_tell_killed(void) {
 void lg_tell_ended(int code) {
   struct lg_stats_out stats;
   lg_stats(&stats);
-  if ((plan->flags & LG_PLAN_EVENTS) == 0) {
+  if (!elsewhere()) {
     lg_say(LG_INFO, "pid %d ended: %W; exiting with %d (%u orphans reaped, %u signals forwarded)",
            stats.pid, stats.status, code, stats.reaped, stats.forwarded);
     return;
@@ -204,5 +205,5 @@ void lg_tell_ended(int code) {
                            .sent = code,
                            .start_ticks = stats.reaped,
                            .time_ns = stats.forwarded};
-  lg_policy_tell(&event);
+  lg_policy_farewell(&event);
 }

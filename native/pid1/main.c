@@ -63,7 +63,7 @@ static void warn_of_environment(void) {
     size_t n = (size_t)(end - *e) < sizeof name - 1 ? (size_t)(end - *e) : sizeof name - 1;
     memcpy(name, *e, n);
     name[n] = '\0';
-    lg_say(LG_WARN, "%s is ignored: the plan was made without it", name);
+    lg_say(LG_WARN, "%s counts when a plan is made, not now", name);
   }
 }
 
@@ -204,16 +204,17 @@ int main(int argc, char **argv) {
   char **command = take_plan(argc, argv);
   strncpy(name, command[0], sizeof name - 1);
   lg_events_begin(plan, name);
-  bool policy = (plan->flags & LG_PLAN_POLICY) != 0, tells = (plan->flags & LG_PLAN_EVENTS) != 0;
-  lg_policy_keep(policy, command);
+  bool policy = (plan->flags & LG_PLAN_POLICY) != 0;
+  if (policy) lg_policy_keep(command);
   configure();
 
   struct lg_spawn_request what = {.file = command[0], .argv = command, .nofile = plan->nofile};
   struct lg_spawned made;
   lg_spawn(&what, &made);
+  lg_policy_dismiss(); /* only now: its end takes milliseconds of a processor */
   lg_tell_spawned(&made);
   if (made.pid == 0) {
-    lg_policy_close(tells);
+    lg_policy_close();
     lg_finish(126);
   }
   lg_on_child(SIGCHLD, NULL, NULL); /* orphans that came before */
@@ -223,6 +224,6 @@ int main(int argc, char **argv) {
   if (plan->drain_ns > 0) drain();
   int code = lg_exit_code(atomic_load(&lg.status));
   lg_tell_ended(code);
-  lg_policy_close(tells);
+  lg_policy_close();
   lg_finish(code);
 }

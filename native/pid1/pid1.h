@@ -57,16 +57,20 @@ enum {
 void lg_policy_ask(char **argv, struct lg_plan *plan);
 /* Baked: its words, of a mapping that stays. */
 void lg_policy_bake(const char *first, unsigned count);
-/* Keep it (start it where it does not run, again when it ends), or end it. */
-void lg_policy_keep(bool yes, char **command);
+/* Keep it: start it where it does not run, and again when it ends. */
+void lg_policy_keep(char **command);
+/* End it, where it is not kept. */
+void lg_policy_dismiss(void);
 /* Start it where it does not run and is due. */
 void lg_policy_see_to(void);
 int64_t lg_policy_due(void);
 void lg_policy_ended(int status);
-/* An event for it; never waits. */
-void lg_policy_tell(const struct lg_event *event);
-/* Nothing more is told: let it write what it has, 5 s at most. tells: it has to. */
-void lg_policy_close(bool tells);
+/* An event for it; never waits. false: there is no way to tell it anything. */
+bool lg_policy_tell(const struct lg_event *event);
+/* The last event of all, which lg_policy_close sees to. */
+void lg_policy_farewell(const struct lg_event *event);
+/* Nothing more is told: let it write what it has, 5 s at most. */
+void lg_policy_close(void);
 
 /* others.c: the processes besides COMMAND that we answer for. */
 bool lg_others_visible(void);
@@ -80,6 +84,7 @@ void lg_others_each(void (*one)(pid_t pid, const struct lg_stat *about));
  *   %d  int                     %u  uint64_t
  *   %S  int, a signal's name    %E  int, an errno in words
  *   %T  int64_t ns as seconds   %A  uint64_t, hundredths of a second; UINT64_MAX unknown
+ *   %B  int, " as " and a signal's name; 0 nothing
  *   %W  int, a wait status: how it ended */
 enum lg_level { LG_ERROR, LG_WARN, LG_INFO, LG_DEBUG };
 extern uint32_t lg_verbosity;

@@ -20,6 +20,7 @@
 #define FIRST_PAUSE INT64_C(500000000)  /* ns until a policy process that ended starts again */
 #define LONGEST_PAUSE INT64_C(60000000000)
 #define LAST_WORDS INT64_C(5000000000)
+#define FULL_POLL INT64_C(10000000)
 #define TRIES 20 /* to get a plan from processes that somebody kills */
 
 extern char **environ;
@@ -31,8 +32,9 @@ static const char *baked;
 static unsigned baked_count;
 
 static int events[2] = {-1, -1}; /* read, write */
-static bool keep, closing;
+static bool keep, closing, launching;
 static int last_status;
+static struct lg_event farewell; /* kind 0: there is none */
 static int64_t due, started, backoff = FIRST_PAUSE;
 static uint32_t lost;
 
@@ -132,11 +134,18 @@ static bool launch(int plan_fd) {
   struct lg_spawn_request what = {.file = argv[0], .argv = argv, .envp = envp, .fds = fds,
                                   .nfds = plan_fd < 0 ? 1 : 2, .nofile = -1};
   struct lg_spawned made = {0};
+  launching = true;
   if (!found) lg_say(LG_ERROR, "the TypeScript side is not at %s; or use a plan (--plan FILE)", script);
   else lg_spawn_helper(&what, &made);
-  if (found && made.step != NULL)
-    lg_say(LG_ERROR, "cannot start '%s', which runs the TypeScript side: %E; put Node.js into the "
-           "image, or use a plan (--plan FILE)", argv[0], made.error);
+  if (found && made.step != NULL) {
+    lg_say(LG_ERROR, "cannot start '%s', which runs the TypeScript side: %E; %R", argv[0], made.error,
+           baked != NULL ? "the plan was made with it" :
+                           "put Node.js into the image, or use a plan (--plan FILE)");
+    /* A child that could not execute has ended; that is told, and no end of its own. */
+    pid_t ended = atomic_exchange(&lg.helper, 0);
+    if (ended > 0) waitpid(ended, NULL, 0);
+  }
+  launching = false;
   munmap(scratch, size);
   started = lg_now(CLOCK_MONOTONIC);
   return found && made.step == NULL;
@@ -190,24 +199,24 @@ void lg_policy_bake(const char *first, unsigned n) {
   baked_count = n;
 }
 
-void lg_policy_keep(bool yes, char **command) {
+void lg_policy_keep(char **command) {
   command_words = command;
-  keep = yes;
-  pid_t helper = atomic_load(&lg.helper);
-  if (!yes) {
-    if (helper > 0) kill(helper, SIGKILL); /* it waits for that: nothing of it runs at an exit */
-    for (int i = 0; i < 2; i++)
-      if (events[i] >= 0) close(events[i]);
-    events[0] = events[1] = -1;
-    return;
-  }
   if (events[0] < 0 && !make_pipe(events)) {
     lg_say(LG_ERROR, "cannot make a pipe for the policy process: %E", errno);
-    keep = false;
     return;
   }
+  keep = true;
   fcntl(events[1], F_SETFL, O_NONBLOCK);
-  if (helper == 0) due = lg_now(CLOCK_MONOTONIC);
+  if (atomic_load(&lg.helper) == 0) due = lg_now(CLOCK_MONOTONIC);
+}
+
+void lg_policy_dismiss(void) {
+  pid_t helper = atomic_load(&lg.helper);
+  if (keep) return;
+  if (helper > 0) kill(helper, SIGKILL); /* it waits for that: nothing of it runs at an exit */
+  for (int i = 0; i < 2; i++)
+    if (events[i] >= 0) close(events[i]);
+  events[0] = events[1] = -1;
 }
 
 int64_t lg_policy_due(void) { return keep && !closing ? due : 0; }
@@ -225,7 +234,7 @@ void lg_policy_see_to(void) {
 
 void lg_policy_ended(int status) {
   last_status = status;
-  if (!keep || closing) return;
+  if (launching || !keep || closing) return;
   int64_t now = lg_now(CLOCK_MONOTONIC);
   if (now - started >= LONGEST_PAUSE) backoff = FIRST_PAUSE;
   lg_say(LG_WARN, "the policy process ended (%W); reaping and forwarding go on, again in %T s", status,
@@ -239,27 +248,34 @@ static bool write_event(const struct lg_event *event) {
   return write(events[1], event, sizeof *event) == (ssize_t)sizeof *event;
 }
 
-void lg_policy_tell(const struct lg_event *event) {
-  if (events[1] < 0) return;
-  if (lost > 0) {
-    struct lg_event gap = {.kind = LG_EV_LOST, .sent = (int32_t)lost};
-    if (!write_event(&gap)) {
-      lost++;
-      return;
-    }
-    lost = 0;
-  }
-  if (!write_event(event)) lost++;
+static bool gap_told(void) {
+  struct lg_event gap = {.kind = LG_EV_LOST, .sent = (int32_t)lost};
+  if (lost > 0 && !write_event(&gap)) return false;
+  lost = 0;
+  return true;
 }
 
-void lg_policy_close(bool tells) {
+bool lg_policy_tell(const struct lg_event *event) {
+  if (events[1] < 0) return false;
+  if (!gap_told() || !write_event(event)) lost++;
+  return true;
+}
+
+void lg_policy_farewell(const struct lg_event *event) { farewell = *event; }
+
+void lg_policy_close(void) {
   if (!keep) return;
+  bool tells = farewell.kind != 0;
   if (tells && atomic_load(&lg.helper) == 0) start_again(); /* what it was told is not lost */
   closing = true;
+  int64_t now, until = lg_now(CLOCK_MONOTONIC) + LAST_WORDS;
+  /* the pipe may be full now, and has room as soon as it is read */
+  while (tells && !(gap_told() && write_event(&farewell)) && atomic_load(&lg.helper) != 0 &&
+         (now = lg_now(CLOCK_MONOTONIC)) < until)
+    lg_wait_turn(now + FULL_POLL);
   close(events[1]);
   close(events[0]);
   events[0] = events[1] = -1;
-  int64_t until = lg_now(CLOCK_MONOTONIC) + LAST_WORDS;
   while (atomic_load(&lg.helper) != 0 && lg_now(CLOCK_MONOTONIC) < until) lg_wait_turn(until);
   pid_t helper = atomic_load(&lg.helper);
   if (helper > 0) kill(helper, SIGKILL);

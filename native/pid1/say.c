@@ -149,6 +149,13 @@ static void vsay(enum lg_level level, const char *format, va_list args) {
       case 'd': put_signed(&line, va_arg(args, int)); break;
       case 'u': put_number(&line, va_arg(args, uint64_t), 1); break;
       case 'S': put_signal(&line, va_arg(args, int)); break;
+      case 'B': {
+        int sig = va_arg(args, int);
+        if (sig == 0) break;
+        put_word(&line, " as ");
+        put_signal(&line, sig);
+        break;
+      }
       case 'T': put_seconds(&line, va_arg(args, int64_t)); break;
       case 'A': put_age(&line, va_arg(args, uint64_t)); break;
       case 'W': put_ending(&line, va_arg(args, int)); break;

@@ -3,10 +3,11 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import { type Core, loadCore } from '../native';
+import type { InitOptions, LogFormat } from './defaults';
 import { inherited, openDescriptors } from './descriptors';
 import { createLog, type Log } from './log';
 import type { InitEvent } from './narrate';
-import { checkOptions, IGNORED_BY_NODE, type InitOptions, type LogFormat } from './options';
+import { checkOptions, IGNORED_BY_NODE } from './options';
 import { type CommandEnd, Supervisor } from './supervisor';
 
 /** As the options of the command line; signals by name or number, times in seconds. */

@@ -5,7 +5,7 @@ export {
   becomeInit,
   type Role,
 } from './become';
+export type { LogFormat } from './defaults';
 export { main } from './main';
 export type { InitEvent } from './narrate';
-export type { LogFormat } from './options';
 export type { CommandEnd } from './supervisor';

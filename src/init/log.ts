@@ -7,7 +7,7 @@
  */
 import { writeSync } from 'node:fs';
 import { printable } from '../printable';
-import type { LogFormat } from './options';
+import type { LogFormat } from './defaults';
 
 export type Level = 'error' | 'warn' | 'info' | 'debug';
 

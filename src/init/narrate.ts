@@ -6,9 +6,9 @@
 import { decodeStatus, describeEnding, type Ending } from '../ending';
 import type { CoreEvent, SpawnResult } from '../native';
 import { signalName } from '../signals';
+import type { InitOptions } from './defaults';
 import type { Log } from './log';
 import type { NeglectedReport } from './neglected';
-import type { InitOptions } from './options';
 import { explainSpawnError } from './spawn-error';
 
 /** What a program may listen to. Times in seconds. */

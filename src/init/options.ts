@@ -5,62 +5,15 @@
 import { parseArgs } from 'node:util';
 import { toSeconds } from '../arguments';
 import { isForwarded, parseSignal, sig } from '../signals';
+import {
+  DEFAULTS,
+  type InitOptions,
+  type LogFormat,
+  NEGLECTED,
+  type Neglected,
+  plainCommand,
+} from './defaults';
 import { FLAG_LIST, FLAGS, type Flag, type FlagName } from './flags';
-
-export type LogFormat = 'text' | 'json';
-export const NEGLECTED = ['warn', 'reap', 'ignore'] as const;
-export type Neglected = (typeof NEGLECTED)[number];
-
-export interface InitOptions {
-  /** 'auto': when we are not PID 1. */
-  subreaper: boolean | 'auto';
-  group: boolean;
-  /** Signal received -> signal sent; 0 drops it. */
-  rewrite: ReadonlyMap<number, number>;
-  /** COMMAND's exit code -> ours. */
-  remapExit: ReadonlyMap<number, number>;
-  /** 0 = none */
-  parentDeathSignal: number;
-  warnReaped: boolean;
-  /** 0 = off */
-  graceMs: number;
-  /** 0 = off */
-  drainMs: number;
-  /** Zombies whose living parent does not wait. */
-  neglected: Neglected;
-  /** When they count as such. */
-  neglectedAfterMs: number;
-  /** Soft RLIMIT_NOFILE for COMMAND, -1 = leave. */
-  nofile: number;
-  /** How often to look whether we were frozen; 0 = off */
-  watchFreezerMs: number;
-  /** 0 errors, 1 warnings, 2 info, 3 debug */
-  verbosity: number;
-  logFormat: LogFormat;
-}
-
-export const DEFAULTS: InitOptions = {
-  subreaper: 'auto',
-  group: false,
-  rewrite: new Map(),
-  remapExit: new Map(),
-  parentDeathSignal: 0,
-  warnReaped: false,
-  graceMs: 0,
-  drainMs: 0,
-  neglected: 'warn',
-  neglectedAfterMs: 60_000,
-  nofile: -1,
-  watchFreezerMs: 0,
-  verbosity: 1,
-  logFormat: 'text',
-};
-
-/**
- * Of lychgate-pid1: looking for neglected zombies needs a Node process that stays, and so
- * has to be asked for.
- */
-export const LEAN_DEFAULTS: InitOptions = { ...DEFAULTS, neglected: 'ignore' };
 
 /** Bad input: one line that names the option or variable; exit code 2. */
 export class UsageError extends Error {
@@ -98,6 +51,9 @@ export function parse(
   env: NodeJS.ProcessEnv,
   { defaults = DEFAULTS, more = [], withoutCommand = false }: ParseSettings = {},
 ): Parsed {
+  const plain = plainCommand(argv, env);
+  if (plain)
+    return { action: 'run', options: defaults, command: plain, warnings: [], extra: new Map() };
   const { given, command, extra } = readCommandLine(argv, more);
   for (const action of ['help', 'version', 'license'] as const) {
     if (given.has(action)) return { action };
@@ -118,9 +74,6 @@ export function parse(
 function readCommandLine(argv: readonly string[], more: readonly string[]) {
   const given = new Map<FlagName, Given>();
   const extra = new Map<string, string>();
-  const first = argv[0] ?? '';
-  if (first === '--') return { given, command: argv.slice(1), extra };
-  if (!first.startsWith('-')) return { given, command: argv, extra }; /* nothing to parse */
   const known = FLAG_LIST.map(([name, flag]) => [
     name,
     {
@@ -337,26 +290,6 @@ function toRemap(from: string, text: string): readonly [number, number] {
     throw new UsageError(`${from} must be FROM or FROM:TO, such as 143 or 143:0, not '${text}'`);
   }
   return [toCount(from, left, 0, 255), right === undefined ? 0 : toCount(from, right, 0, 255)];
-}
-
-/** Table for the core: 65 bytes, signal received -> signal sent. */
-export function signalMap(rewrite: ReadonlyMap<number, number>): Uint8Array {
-  const map = identity(65);
-  for (const [from, to] of rewrite) map[from] = to;
-  return map;
-}
-
-/** Table for the core: 256 bytes, COMMAND's exit code -> ours. */
-export function exitMap(remap: ReadonlyMap<number, number>): Uint8Array {
-  const map = identity(256);
-  for (const [from, to] of remap) map[from] = to;
-  return map;
-}
-
-function identity(length: number): Uint8Array {
-  const map = new Uint8Array(length);
-  for (let n = 0; n < length; n++) map[n] = n;
-  return map;
 }
 
 /**

@@ -6,9 +6,9 @@
 import { decodeStatus, type Ending, plainExitCode } from '../ending';
 import { type Core, type CoreEvent, EventKind, readEvents } from '../native';
 import { sig } from '../signals';
+import { exitMap, type InitOptions, signalMap } from './defaults';
 import type { Log } from './log';
 import { type InitEvent, Narrator } from './narrate';
-import { exitMap, type InitOptions, signalMap } from './options';
 import { createOthers, type Others } from './others';
 import { startWatches } from './watches';
 

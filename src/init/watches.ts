@@ -3,10 +3,10 @@
  * stood frozen. Nothing of it is loaded while COMMAND starts.
  */
 import { loadPreapCore } from '../native';
+import type { InitOptions } from './defaults';
 import type { Log } from './log';
 import type { Narrator } from './narrate';
 import type { NeglectedWatch } from './neglected';
-import type { InitOptions } from './options';
 
 const NEGLECTED_MIN_MS = 250;
 const NEGLECTED_MAX_MS = 30_000;

@@ -1,5 +1,5 @@
 /** Where reports go: standard output, or a file that is there whole or not at all. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { onExit } from 'signal-exit';
 
 /** It could not be written: the user's to mend. */
@@ -30,14 +30,19 @@ export const stderrOf =
   (text: string): void =>
     writeAll(2, `lychgate ${command}: ${text}\n`);
 
-/** Written beside it and renamed: the textfile collector never reads half a file. @throws OutputError */
-export function toFile(file: string, text: string | Uint8Array): void {
+/**
+ * Written beside it and renamed: the textfile collector never reads half a file.
+ * @param mode whatever the umask is; else 0644 less the umask
+ * @throws OutputError
+ */
+export function toFile(file: string, text: string | Uint8Array, mode?: number): void {
   const draft = `${file}.${process.pid}.tmp`;
   const forget = onExit(() => rmSync(draft, { force: true }));
   try {
     const fd = openSync(draft, 'wx', 0o644);
     try {
       writeAll(fd, text);
+      if (mode !== undefined) fchmodSync(fd, mode);
       fsyncSync(fd);
     } finally {
       closeSync(fd);

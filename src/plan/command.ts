@@ -1,9 +1,10 @@
 /** `lychgate plan`: what lychgate-pid1 shall do, decided when the image is made. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { exactWords } from '../init/argv';
+import { LEAN_DEFAULTS } from '../init/defaults';
 import { FLAG_LIST } from '../init/flags';
-import { LEAN_DEFAULTS, parse, UsageError } from '../init/options';
+import { parse, UsageError } from '../init/options';
 import { OutputError, stderrOf, toFile, toStdout } from '../output';
 import { decodeBaked, PlanError } from './decode';
 import { encodeBaked } from './encode';
@@ -66,7 +67,7 @@ function run(argv: readonly string[]): number {
   if (bytes.length > LONGEST) {
     throw new UsageError(`COMMAND is too long for a plan: ${bytes.length} of ${LONGEST} bytes`);
   }
-  toFile(output, bytes);
+  toFile(output, bytes, 0o644); /* the image may run as another user */
   const why = needsPolicy(options);
   if (why.length > 0) toStderr(`needs ${process.execPath} at run time too, for ${why.join(', ')}`);
   return 0;
@@ -75,6 +76,7 @@ function run(argv: readonly string[]): number {
 function read(file: string) {
   let bytes: Buffer;
   try {
+    if (!statSync(file).isFile()) throw new Error('no regular file'); /* a FIFO would hang */
     bytes = readFileSync(file);
   } catch (error) {
     throw new PlanError(`cannot read ${file}: ${(error as Error).message}`);

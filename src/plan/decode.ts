@@ -1,5 +1,5 @@
 /** A baked plan, for people: `lychgate plan --show`. lychgate-pid1 reads it by itself. */
-import { AT, checksum, Flag, HEAD, MAGIC, Mode, VERSION } from './layout';
+import { AT, checksum, Flag, HEAD, LONGEST, MAGIC, Mode, VERSION } from './layout';
 
 /** Times in seconds. */
 export interface ShownPlan {
@@ -23,6 +23,9 @@ export interface ShownPlan {
   command: string[] | null;
 }
 
+const LAST_SIGNAL = 64;
+const ALL_FLAGS = Object.values(Flag).reduce((all, flag) => all | flag, 0);
+
 /** Why it is no plan that can be followed. */
 export class PlanError extends Error {
   override name = 'PlanError';
@@ -39,10 +42,11 @@ export function decodeBaked(bytes: Buffer): ShownPlan {
   if (u32(AT.checksum) !== checksum(bytes.subarray(AT.mode)))
     throw new PlanError('is damaged (its checksum is wrong): make it anew');
   if (u32(AT.mode) !== Mode.Baked) throw new PlanError('is no baked one (its mode is wrong)');
+  if (bytes.length > LONGEST) throw new PlanError('is too long');
 
   const words = bytes.toString('utf8', HEAD).split('\0').slice(0, -1);
   const [forPolicy, forCommand] = [u32(AT.policy_words), u32(AT.command_words)];
-  if (words.length !== forPolicy + forCommand)
+  if (!isSound(bytes, words.length))
     throw new PlanError('holds values that cannot be: make it anew');
   const flags = u32(AT.flags);
   const seconds = (at: number) => Number(bytes.readBigInt64LE(at)) / 1e9;
@@ -64,6 +68,26 @@ export function decodeBaked(bytes: Buffer): ShownPlan {
     policy: (flags & Flag.Policy) === 0 ? null : words.slice(0, forPolicy),
     command: forCommand === 0 ? null : words.slice(forPolicy),
   };
+}
+
+/** As lg_plan_check of native/pid1/plan.c has it. */
+function isSound(bytes: Buffer, words: number): boolean {
+  const u32 = (at: number) => bytes.readUInt32LE(at);
+  const i64 = (at: number) => bytes.readBigInt64LE(at);
+  const policy = (u32(AT.flags) & Flag.Policy) !== 0;
+  return (
+    u32(AT.zero) === 0 &&
+    (u32(AT.flags) & ~ALL_FLAGS) === 0 &&
+    u32(AT.parent_death_signal) <= LAST_SIGNAL &&
+    i64(AT.grace_ns) >= 0n &&
+    i64(AT.drain_ns) >= 0n &&
+    i64(AT.nofile) >= -1n &&
+    bytes.subarray(AT.signal_map + 1, AT.exit_map).every((sig) => sig <= LAST_SIGNAL) &&
+    bytes.subarray(AT.reserved, HEAD).every((byte) => byte === 0) &&
+    words === u32(AT.policy_words) + u32(AT.command_words) &&
+    bytes.length === (words === 0 ? HEAD : bytes.lastIndexOf(0) + 1) &&
+    (!policy || u32(AT.policy_words) > 1)
+  );
 }
 
 function changes(map: Buffer): Record<string, number> {

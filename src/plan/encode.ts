@@ -1,5 +1,5 @@
 /** InitOptions -> the bytes that lychgate-pid1 follows. */
-import { exitMap, type InitOptions, signalMap } from '../init/options';
+import { exitMap, type InitOptions, signalMap } from '../init/defaults';
 import { AT, checksum, Flag, HEAD, MAGIC, Mode, needsPolicy, VERSION } from './layout';
 
 /** COMMAND's first word among the words of lychgate-pid1, its own name being 0. */
@@ -32,7 +32,11 @@ function encode(
   const bytes = new Uint8Array(size);
   const view = new DataView(bytes.buffer);
   const u32 = (at: number, value: number) => view.setUint32(at, value, true);
-  const ns = (at: number, ms: number) => view.setBigInt64(at, BigInt(Math.round(ms * 1e6)), true);
+  /* by halves: BigInt takes V8 longer than all the rest of this; -1 is all ones */
+  const i64 = (at: number, value: number) => {
+    u32(at, value);
+    u32(at + 4, Math.floor(value / 2 ** 32));
+  };
   for (let i = 0; i < MAGIC.length; i++) bytes[AT.magic + i] = MAGIC.charCodeAt(i);
   u32(AT.version, VERSION);
   u32(AT.size, size);
@@ -40,9 +44,9 @@ function encode(
   u32(AT.flags, flags(options));
   u32(AT.verbosity, options.verbosity);
   u32(AT.parent_death_signal, options.parentDeathSignal);
-  ns(AT.grace_ns, options.graceMs);
-  ns(AT.drain_ns, options.drainMs);
-  view.setBigInt64(AT.nofile, BigInt(options.nofile), true);
+  i64(AT.grace_ns, Math.round(options.graceMs * 1e6));
+  i64(AT.drain_ns, Math.round(options.drainMs * 1e6));
+  i64(AT.nofile, options.nofile);
   u32(AT.first_word, firstWord);
   u32(AT.policy_words, policy.length);
   u32(AT.command_words, command.length);

@@ -2,7 +2,7 @@
  * struct lg_plan of native/pid1/plan.h: where each field lies. Little endian. A test
  * compares this with the struct.
  */
-import type { InitOptions } from '../init/options';
+import type { InitOptions } from '../init/defaults';
 
 export const MAGIC = 'LYCHPLAN';
 export const VERSION = 1;
@@ -28,6 +28,7 @@ export const AT = {
   version: 8,
   size: 12,
   checksum: 16,
+  zero: 20,
   mode: 24,
   flags: 28,
   verbosity: 32,
@@ -40,6 +41,7 @@ export const AT = {
   command_words: 72,
   signal_map: 76,
   exit_map: 141,
+  reserved: 397,
 } as const;
 
 /** FNV-1a, 32 bits: against damage, not against people. */

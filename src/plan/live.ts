@@ -6,8 +6,7 @@
  * It stands between the container's start and COMMAND: import only what it needs.
  */
 import { readSync, writeSync } from 'node:fs';
-import { createLog } from '../init/log';
-import { LEAN_DEFAULTS, type Parsed, parse, UsageError } from '../init/options';
+import { LEAN_DEFAULTS, plainCommand } from '../init/defaults';
 import { encodeLive } from './encode';
 import { needsPolicy } from './layout';
 
@@ -19,18 +18,11 @@ async function main([how, ...words]: readonly string[]): Promise<void> {
   }
   const planFd = how === 'live' ? Number(words.shift()) : -1;
   const events = Number(words.shift());
-  const parsed = read(words);
-  if (parsed.action !== 'run') {
-    const texts = await import('../init/help');
-    writeSync(1, `${texts[parsed.action]().trimEnd()}\n`);
-    process.exit(0);
-  }
-  const { options, command, warnings } = parsed;
-  if (planFd >= 0) {
-    const log = createLog(options.logFormat, options.verbosity);
-    for (const warning of warnings) log.write('warn', 'environment', warning);
-    writeSync(planFd, encodeLive(options, 1 + words.length - command.length));
-  }
+  const plain = plainCommand(words, process.env);
+  const { options, command } = plain
+    ? { options: LEAN_DEFAULTS, command: plain }
+    : await parsed(words, planFd >= 0);
+  if (planFd >= 0) writeSync(planFd, encodeLive(options, 1 + words.length - command.length));
   if (needsPolicy(options).length > 0) {
     const { runPolicy } = await import('./policy');
     return runPolicy(events, options, command);
@@ -41,9 +33,21 @@ async function main([how, ...words]: readonly string[]): Promise<void> {
   process.exit(0);
 }
 
-function read(words: readonly string[]): Parsed {
+/** @param first say what there is to say; a process that is started again does not */
+async function parsed(words: readonly string[], first: boolean) {
+  const { parse, UsageError } = await import('../init/options');
+  const { createLog } = await import('../init/log');
   try {
-    return parse(words, process.env, { defaults: LEAN_DEFAULTS });
+    const found = parse(words, process.env, { defaults: LEAN_DEFAULTS });
+    if (found.action !== 'run') {
+      const texts = await import('../init/help');
+      writeSync(1, `${texts[found.action]().trimEnd()}\n`);
+      process.exit(0);
+    }
+    const { options, command, warnings } = found;
+    const log = createLog(options.logFormat, options.verbosity);
+    if (first) for (const warning of warnings) log.write('warn', 'environment', warning);
+    return { options, command };
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     createLog('text', 1).write('error', 'usage', error.message);

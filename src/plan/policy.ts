@@ -5,9 +5,9 @@
 import { read } from 'node:fs';
 import { getSystemErrorMap } from 'node:util';
 import { decodeStatus } from '../ending';
+import type { InitOptions } from '../init/defaults';
 import { createLog } from '../init/log';
 import { Narrator } from '../init/narrate';
-import type { InitOptions } from '../init/options';
 import { startWatches } from '../init/watches';
 import { decodeEvent, EventKind } from '../native';
 

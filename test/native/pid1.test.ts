@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { LEAN_DEFAULTS } from '../../src/init/options';
+import { LEAN_DEFAULTS } from '../../src/init/defaults';
 import { encodeBaked, encodeLive } from '../../src/plan/encode';
 import { AT, Flag, HEAD, LONGEST, VERSION } from '../../src/plan/layout';
 import { cleanEnv, fixture, ROOT, run, UNSHARE } from '../support/init';

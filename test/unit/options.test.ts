@@ -1,12 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  checkOptions,
-  DEFAULTS,
-  exitMap,
-  parse,
-  signalMap,
-  UsageError,
-} from '../../src/init/options';
+import { DEFAULTS, exitMap, signalMap } from '../../src/init/defaults';
+import { checkOptions, parse, UsageError } from '../../src/init/options';
 
 function options(argv: string[], env: NodeJS.ProcessEnv = {}) {
   const p = parse([...argv, 'cmd'], env);
