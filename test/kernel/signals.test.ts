@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { isForwarded, parseSignal, RTMAX } from '../../src/signals';
 import { commandsOf, FORMS } from '../support/forms';
 import { cleanEnv, fixture, ROOT, Running, run } from '../support/init';
+import { listening } from '../support/processes';
 
 const FORWARDED = Array.from({ length: RTMAX }, (_, i) => i + 1).filter(isForwarded);
 const early = `--require=${ROOT}/test/fixtures/early.cjs`;
@@ -28,20 +29,6 @@ async function report(argv: readonly string[], pidOf: (r: Running) => number | P
     for (const name of names) await r.see(new RegExp(`${name} ${n} `));
   }
   return r.ended;
-}
-
-/** Inodes of listening TCP sockets that the process holds. */
-function listening(pid: number): string[] {
-  const tables = ['tcp', 'tcp6'].map((t) => `/proc/${pid}/net/${t}`).filter(existsSync);
-  const inodes = tables.flatMap((file) =>
-    readFileSync(file, 'utf8')
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/))
-      .filter((f) => f[3] === '0A')
-      .map((f) => f[9]),
-  );
-  const own = run(['ls', '-l', `/proc/${pid}/fd`]).stdout;
-  return inodes.filter((i): i is string => i !== undefined && own.includes(`socket:[${i}]`));
 }
 
 describe('every signal but KILL, STOP, CHLD and the synchronous faults', () => {
