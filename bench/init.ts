@@ -1,9 +1,9 @@
 /**
- * Lychgate beside tini, dumb-init and catatonit, in one run, in turn: what drifts
- * on the machine drifts for all. Medians over the rounds; ratios against tini.
+ * Both forms of Lychgate beside tini, dumb-init and catatonit, in one run, in turn: what
+ * drifts on the machine drifts for all. Medians over the rounds; ratios against the peers.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -22,6 +22,10 @@ import {
 } from './support';
 
 const measure = join(BUILD, 'measure');
+const start = join(BUILD, 'start');
+const PID1 = join(ROOT, 'build', 'Release', 'lychgate-pid1');
+const plan = join(BUILD, 'options.plan');
+if (existsSync(PID1)) execFileSync(process.execPath, [CLI, 'plan', '--output', plan]);
 const rounds = quick ? 1 : 5;
 const latencyRounds = quick ? 1 : 15; /* short, and they scatter more */
 const orphans = quick ? 2000 : 20000;
@@ -43,7 +47,10 @@ const all: readonly Init[] = [
   { name: 'lychgate', argv: [process.execPath, CLI, '--'], whole: true },
   { name: 'lychgate, JS blocked', argv: blocked, env: { BENCH_BLOCK: 'wait' } },
   { name: 'lychgate, JS computing', argv: blocked, env: { BENCH_BLOCK: 'busy' } },
+  { name: 'lychgate-pid1, baked', argv: [PID1, '--plan', plan, '--'], whole: true },
+  { name: 'lychgate-pid1, live', argv: [PID1, '--'], whole: true },
   { name: 'tini', argv: ['tini', '-s', '--'], whole: true },
+  { name: 'tini-static', argv: ['tini-static', '-s', '--'], whole: true },
   { name: 'tini, a busy process beside', argv: ['tini', '-s', '--'], besideBusy: true },
   { name: 'dumb-init', argv: ['dumb-init', '--'], whole: true },
   { name: 'catatonit', argv: ['catatonit', '--'], whole: true },
@@ -79,17 +86,25 @@ function medians(list: readonly Figures[]): Figures {
   return Object.fromEntries(keys.map((k) => [k, median(list.map((f) => f[k] ?? Number.NaN))]));
 }
 
-/** From just before the init is started until COMMAND's first line, ms. */
+/** From just before the init is started until COMMAND's first line, ms; and Node alone. */
 function startTimes(): Table {
-  const seen = new Map(whole.map((i) => [i.name, [] as number[]]));
+  const node = [process.execPath, join(ROOT, 'bench', 'now.cjs')];
+  const programs = [
+    ...whole.map(({ name, argv }) => [name, [...argv, measure, 'clock', '1']] as const),
+    ['node alone', node] as const,
+  ];
+  const seen = new Map(programs.map(([name]) => [name, [] as number[]]));
   for (let round = 0; round < rounds * 4; round++) {
-    for (const { name, argv } of whole) {
-      const before = Number(process.hrtime.bigint()) / 1e3;
-      const { at = Number.NaN } = numbers([...argv, measure, 'clock', '1']);
-      seen.get(name)?.push((at - before) / 1e3);
+    for (const [name, argv] of programs) {
+      const { us = Number.NaN } = numbers([start, '20', ...argv]);
+      seen.get(name)?.push(us / 1e3);
     }
   }
-  return new Map([...seen].map(([name, list]) => [name, { ms: median(list) }]));
+  const alone = seen.get('node alone') ?? [];
+  const above = (list: number[]) => median(list.map((ms, i) => ms - (alone[i] ?? Number.NaN)));
+  return new Map(
+    [...seen].map(([name, list]) => [name, { ms: median(list), aboveNode: above(list) }]),
+  );
 }
 
 /** Of an init over a COMMAND that waits: memory, and how often any thread ran. */
@@ -137,7 +152,7 @@ const reapApart = inTurn(['latency', String(samples), apart]);
 const reapTogether = inTurn(['latency', String(samples), '0'], calm);
 const forwardApart = inTurn(['forward', String(samples), apart]);
 const forwardTogether = inTurn(['forward', String(samples), '0'], calm);
-const start = startTimes();
+const starts = startTimes();
 const rest = await idle();
 
 const pair = (f: Figures | undefined) => (f ? `${f.p50?.toFixed(1)} / ${f.p99?.toFixed(0)}` : '-');
@@ -162,7 +177,7 @@ print(
     pair(reapTogether.get(name)),
     pair(forwardApart.get(name)),
     pair(forwardTogether.get(name)),
-    figure(start.get(name)?.ms, 1),
+    figure(starts.get(name)?.ms, 2),
     figure(rest.get(name)?.residentKb),
     figure(rest.get(name)?.privateKb),
     figure(rest.get(name)?.wakeupsPerMinute),
@@ -173,22 +188,54 @@ for (const { name } of all) {
   if (!inits.some((i) => i.name === name)) console.log(`${name}: not installed`);
 }
 
+console.log(`node alone: ${figure(starts.get('node alone')?.ms, 2)} ms until its first line`);
+
+const verdict = (text: string, ok: boolean) => ` (${text}: ${ok ? 'ok' : 'MISSED'})`;
+const of = (table: Table, name: string, key: string) => table.get(name)?.[key] ?? Number.NaN;
+const ratio = (table: Table, key: string, name: string, peer: string) =>
+  of(table, name, key) / of(table, peer, key);
+
 /** The ratios we hold ourselves to. While JavaScript computes it takes a CPU: told, not judged. */
 function compare(name: string, peer: string, judged: boolean): void {
-  const ratio = (table: Table, key: string) =>
-    (table.get(name)?.[key] ?? Number.NaN) / (table.get(peer)?.[key] ?? Number.NaN);
-  const verdict = (text: string, ok: boolean) =>
-    judged ? ` (${text}: ${ok ? 'ok' : 'MISSED'})` : '';
-  const t = ratio(throughput, 'perSecond');
-  const l = ratio(reapApart, 'p50');
+  const t = ratio(throughput, 'perSecond', name, peer);
+  const l = ratio(reapApart, 'p50', name, peer);
   console.log(
-    `${name} / ${peer}: throughput ${t.toFixed(2)}${verdict('at least 0.95', t >= 0.95)}, ` +
-      `reap p50 ${l.toFixed(2)}${verdict('at most 1.15', l <= 1.15)}`,
+    `${name} / ${peer}: throughput ${t.toFixed(2)}${judged ? verdict('at least 0.95', t >= 0.95) : ''}, ` +
+      `reap p50 ${l.toFixed(2)}${judged ? verdict('at most 1.15', l <= 1.15) : ''}`,
   );
 }
 compare('lychgate', 'tini', true);
 compare('lychgate, JS blocked', 'tini', true);
 compare('lychgate, JS computing', 'tini, a busy process beside', false);
+
+/** The lean form beside each peer: at least theirs, with 5 % for what rounds scatter. */
+function compareLean(name: string): void {
+  for (const peer of ['tini', 'tini-static', 'dumb-init', 'catatonit']) {
+    if (!inits.some((i) => i.name === peer)) continue;
+    const t = ratio(throughput, 'perSecond', name, peer);
+    const tables = [reapApart, reapTogether, forwardApart, forwardTogether];
+    const [reap, reap1, forward, forward1] = tables.map((x) => ratio(x, 'p50', name, peer));
+    const latencies = [reap, reap1, forward, forward1].map((x) => x?.toFixed(2)).join(', ');
+    const ok = [reap, reap1, forward, forward1].every((x) => x !== undefined && x <= 1.05);
+    console.log(
+      `${name} / ${peer}: throughput ${t.toFixed(2)}${verdict('at least 0.95', t >= 0.95)}; p50 of ` +
+        `reap, reap 1 CPU, forward, forward 1 CPU ${latencies}${verdict('at most 1.05', ok)}`,
+    );
+  }
+}
+if (existsSync(PID1)) {
+  compareLean('lychgate-pid1, baked');
+  compareLean('lychgate-pid1, live');
+  const [baked, live] = ['lychgate-pid1, baked', 'lychgate-pid1, live'] as const;
+  const s = ratio(starts, 'ms', baked, 'tini');
+  const above = of(starts, live, 'aboveNode'); /* pair by pair: the machine drifts */
+  const kB = Math.max(of(rest, baked, 'residentKb'), of(rest, live, 'residentKb'));
+  console.log(
+    `start to exec, baked / tini: ${s.toFixed(2)}${verdict('at most 1.0', s <= 1)}; ` +
+      `live above node alone: ${above.toFixed(2)} ms${verdict('at most 3', above <= 3)}; ` +
+      `resident ${kB} kB${verdict('at most 48', kB <= 48)}`,
+  );
+}
 const object = (table: Table) => Object.fromEntries(table);
 save('init', {
   rounds,
@@ -200,6 +247,6 @@ save('init', {
   reapTogether: object(reapTogether),
   forwardApart: object(forwardApart),
   forwardTogether: object(forwardTogether),
-  start: object(start),
+  start: object(starts),
   idle: object(rest),
 });
