@@ -89,6 +89,8 @@ void lg_tty_give(pid_t pgid);
 void lg_tty_take_back(void);
 
 /* proc.c */
+/* value in decimal, not terminated; the end of it. At most 10 characters. */
+char *lg_digits(char *out, unsigned value);
 struct lg_stat {
   char comm[LG_COMM];
   uint64_t start_ticks;

@@ -14,13 +14,17 @@
 #define SYS_pidfd_send_signal 424
 #endif
 
-static void stat_path(char *out, pid_t pid) {
+char *lg_digits(char *out, unsigned value) {
   char digits[12];
   int n = 0;
-  for (unsigned v = (unsigned)pid; n == 0 || v != 0; v /= 10) digits[n++] = (char)('0' + v % 10);
+  for (; n == 0 || value != 0; value /= 10) digits[n++] = (char)('0' + value % 10);
+  while (n > 0) *out++ = digits[--n];
+  return out;
+}
+
+static void stat_path(char *out, pid_t pid) {
   memcpy(out, "/proc/", 6);
-  for (out += 6; n > 0;) *out++ = digits[--n];
-  memcpy(out, "/stat", 6);
+  memcpy(lg_digits(out + 6, (unsigned)pid), "/stat", 6);
 }
 
 int lg_read_stat(pid_t pid, struct lg_stat *out) {

@@ -118,14 +118,7 @@ static int child_main(void *arg) {
     limit.rlim_cur = (rlim_t)job->what->nofile;
     if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL) != 0) fail(job, "setrlimit", errno);
   }
-  if (job->listen_pid != NULL) {
-    char digits[12];
-    int n = 0;
-    for (pid_t v = self; v != 0; v /= 10) digits[n++] = (char)('0' + v % 10);
-    char *out = job->listen_pid;
-    while (n > 0) *out++ = digits[--n];
-    *out = '\0';
-  }
+  if (job->listen_pid != NULL) *lg_digits(job->listen_pid, (unsigned)self) = '\0';
   lg_way_of_child();
   fail(job, "exec", search_and_exec(job));
   return 0;

@@ -165,13 +165,12 @@ void lg_tell_killed_one(pid_t pid, const struct lg_stat *about) {
     tell(&event);
     return;
   }
-  char digits[12], comm[5 * LG_COMM];
-  size_t length = lg_printable(comm, sizeof comm, about->comm, LG_COMM), n = 0;
+  char comm[5 * LG_COMM];
+  size_t length = lg_printable(comm, sizeof comm, about->comm, LG_COMM);
   if (killed_listed == 20 || killed_used + length + 20 > sizeof killed) return;
-  for (pid_t v = pid; v != 0; v /= 10) digits[n++] = (char)('0' + v % 10);
   char *out = killed + killed_used;
   if (killed_listed++ > 0) out = mempcpy(out, ", ", 2);
-  while (n > 0) *out++ = digits[--n];
+  out = lg_digits(out, (unsigned)pid);
   out = mempcpy(out, " (", 2);
   out = mempcpy(out, comm, length);
   *out++ = ')';

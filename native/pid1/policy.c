@@ -52,15 +52,6 @@ static bool make_pipe(int ends[2]) {
   return ends[0] >= 0 && ends[1] >= 0;
 }
 
-static char *number(char *out, int value) {
-  char digits[12];
-  int n = 0;
-  for (unsigned v = (unsigned)value; n == 0 || v != 0; v /= 10) digits[n++] = (char)('0' + v % 10);
-  while (n > 0) *out++ = digits[--n];
-  *out++ = '\0';
-  return out;
-}
-
 static size_t count(char *const *list) {
   size_t n = 0;
   while (list != NULL && list[n] != NULL) n++;
@@ -102,8 +93,9 @@ static bool launch(int plan_fd) {
     return false;
   }
   char **argv = (char **)scratch, *node = scratch + lists, *script = node + PATH_MAX;
-  char *plan_text = script + PATH_MAX, *events_text = number(plan_text, plan_fd < 0 ? 0 : plan_fd);
-  number(events_text, events[0]);
+  char *plan_text = script + PATH_MAX, *events_text = plan_text + 16;
+  lg_digits(plan_text, plan_fd < 0 ? 0 : (unsigned)plan_fd); /* the mapping is zero: ended */
+  lg_digits(events_text, (unsigned)events[0]);
 
   size_t n = 0;
   bool found = true;

@@ -18,10 +18,13 @@ function lines(name: string, text: string): number[] {
   return [...text.matchAll(new RegExp(`^${name} (\\d+) `, 'gm'))].map((m) => Number(m[1]));
 }
 
-async function report(argv: readonly string[], pidOf: (r: Running) => number | Promise<number>) {
+/** Every signal, awaited from each of names: a pending CONT is dropped when TSTP comes (signal(7)) */
+async function report(
+  argv: readonly string[],
+  pidOf: (r: Running) => number | Promise<number>,
+  ...names: readonly string[]
+) {
   const r = new Running(argv);
-  /* each of them for each signal: a pending CONT is dropped when TSTP comes (signal(7)) */
-  const names = argv.includes('-g') ? ['leader', 'member'] : ['leader'];
   for (const name of names) await r.see(new RegExp(`${name} 0 0`));
   const pid = await pidOf(r);
   for (const n of FORWARDED) {
@@ -43,19 +46,20 @@ describe('every signal but KILL, STOP, CHLD and the synchronous faults', () => {
 
 describe.each(FORMS)('each of them: $name', ({ lychgate, asPid1 }) => {
   test('is forwarded to the child, as subreaper', async () => {
-    const end = await report(lychgate('--', fixture('report')), (r) => r.pid);
+    const end = await report(lychgate('--', fixture('report')), (r) => r.pid, 'leader');
     expect(lines('leader', end.stdout)).toEqual([0, ...FORWARDED]);
     expect(end).toMatchObject({ code: 0, stderr: '' });
   });
 
   test('is forwarded to the child, as PID 1', async () => {
-    const end = await report(asPid1('--', fixture('report')), inner);
+    const end = await report(asPid1('--', fixture('report')), inner, 'leader');
     expect(lines('leader', end.stdout)).toEqual([0, ...FORWARDED]);
     expect(end).toMatchObject({ code: 0, stderr: '' });
   });
 
   test('is forwarded to the group with -g, and not to the group without', async () => {
-    const all = await report(lychgate('-g', '--', fixture('report'), '-g'), (r) => r.pid);
+    const argv = lychgate('-g', '--', fixture('report'), '-g');
+    const all = await report(argv, (r) => r.pid, 'leader', 'member');
     expect(lines('leader', all.stdout)).toEqual([0, ...FORWARDED]);
     expect(lines('member', all.stdout).sort((a, b) => a - b)).toEqual([0, ...FORWARDED]);
 
