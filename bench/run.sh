@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Who runs it: `npm run bench [-- init|scan|reap] [--quick]`, as root. One run
+# Who runs it: `npm run bench [-- init|scan|reap] [--quick]` (init: or --start), as root. One run
 # measures Lychgate and its peers side by side; prints a table, writes build/bench/NAME.json.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,7 +7,7 @@ unset NODE_EXTRA_CA_CERTS # doubles Node's start
 what=init
 case "${1:-}" in
   init | scan | reap) what=$1; shift ;;
-  '' | --quick) ;;
+  '' | --quick | --start) ;;
   *) echo "bench: no such benchmark: $1 (init, scan, reap)" >&2; exit 2 ;;
 esac
 

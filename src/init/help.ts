@@ -27,6 +27,9 @@ export function help(): string {
        lychgate scan [options]                             (see lychgate scan --help)
        lychgate reap [options] PID...                      (see lychgate reap --help)
        lychgate freezer [options] [PID|CGROUP|CONTAINER]   (see lychgate freezer --help)
+       lychgate plan --output FILE [options] [-- COMMAND]  (see lychgate plan --help)
+       lychgate-pid1 [options] [--] COMMAND [ARG...]       the same without Node in PID 1
+       lychgate-pid1 --plan FILE [-- COMMAND [ARG...]]
 
 The first process of a container: runs COMMAND, forwards signals to it, reaps
 every orphan, and exits as COMMAND does.
