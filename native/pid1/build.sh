@@ -1,7 +1,7 @@
 #!/bin/sh
 # Who runs it: node-gyp, for the second target of binding.gyp, and the tests.
 # build.sh OUTPUT [FLAG...]: lychgate-pid1, static, with musl: Debian's musl-gcc, or the
-# compiler of a system that is built on musl. CC in the environment is taken as it is.
+# compiler of a system that is built on musl; LYCHGATE_PID1_CC names another.
 set -eu
 out=$1
 shift
@@ -9,8 +9,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 cc=${LYCHGATE_PID1_CC:-}
 if [ -z "$cc" ]; then
   if command -v musl-gcc >/dev/null; then cc=musl-gcc
-  elif [ -e "/lib/ld-musl-$(uname -m).so.1" ] && command -v cc >/dev/null; then cc=cc
   else
+    case $(cc -dumpmachine 2>/dev/null) in *musl*) cc=cc ;; esac
+  fi
+  if [ -z "$cc" ]; then
     echo 'lychgate-pid1 is left out: no compiler for musl (Debian: apt-get install musl-tools)'
     exit 0
   fi
