@@ -2,6 +2,7 @@
  * Who runs it: `npm run build:js`. One CommonJS file for each door: what a command
  * does not need is not read at its start. The addon and the other doors stay outside.
  */
+import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 
 /** importer -> what it leaves outside, to be loaded when it comes to that */
@@ -13,7 +14,8 @@ const lazy = {
     './scan': './scan.cjs',
   },
   '/src/init/watches.ts': { './neglected': './neglected.cjs' },
-  '/src/plan/live.ts': { './policy': './policy.cjs' },
+  '/src/plan/asked.ts': { './policy': './policy.cjs' },
+  '/src/plan/live.ts': { './asked': './asked.cjs' },
   '/src/scan/command.ts': { './prometheus': './prometheus.cjs' },
 };
 
@@ -29,7 +31,7 @@ const entryPoints = {
   prometheus: 'src/scan/prometheus.ts',
 };
 /** What stands between a container's start and COMMAND: V8 reads less of it so. */
-const small = { plan: 'src/plan/live.ts' };
+const small = { plan: 'src/plan/live.ts', asked: 'src/plan/asked.ts' };
 
 const settings = {
   bundle: true,
@@ -53,4 +55,12 @@ const settings = {
   ],
 };
 await build({ ...settings, entryPoints });
-await build({ ...settings, entryPoints: small, minify: true });
+const { outputFiles } = await build({
+  ...settings,
+  entryPoints: ['src/plan/plain.ts'],
+  write: false,
+});
+const made = { exports: {} };
+new Function('module', 'require', outputFiles[0].text)(made, createRequire(import.meta.url));
+const define = { PLAIN_PLANS: JSON.stringify(made.exports.plainPlans) };
+await build({ ...settings, entryPoints: small, minify: true, define });

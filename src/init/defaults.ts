@@ -1,6 +1,6 @@
 /**
  * What the init is asked to do, and what it does unasked. Apart from the parsing, which
- * most starts do without: see plainCommand.
+ * most starts do without: see plain-command.ts.
  */
 
 export type LogFormat = 'text' | 'json';
@@ -57,21 +57,6 @@ export const DEFAULTS: InitOptions = {
  * has to be asked for.
  */
 export const LEAN_DEFAULTS: InitOptions = { ...DEFAULTS, neglected: 'ignore' };
-
-/**
- * A command line without options, in an environment without variables of ours: nothing
- * is to be parsed, and what would parse it need not be loaded.
- * @returns COMMAND's words, or undefined when there is something to parse or to complain of
- */
-export function plainCommand(
-  argv: readonly string[],
-  env: NodeJS.ProcessEnv,
-): readonly string[] | undefined {
-  const command = argv[0] === '--' ? argv.slice(1) : argv;
-  if (command.length === 0 || (command === argv && argv[0]?.startsWith('-'))) return undefined;
-  for (const name in env) if (/^(LYCHGATE|TINI)_/.test(name)) return undefined;
-  return command;
-}
 
 /** Table for the core: 65 bytes, signal received -> signal sent. */
 export function signalMap(rewrite: ReadonlyMap<number, number>): Uint8Array {

@@ -5,15 +5,9 @@
 import { parseArgs } from 'node:util';
 import { toSeconds } from '../arguments';
 import { isForwarded, parseSignal, sig } from '../signals';
-import {
-  DEFAULTS,
-  type InitOptions,
-  type LogFormat,
-  NEGLECTED,
-  type Neglected,
-  plainCommand,
-} from './defaults';
+import { DEFAULTS, type InitOptions, type LogFormat, NEGLECTED, type Neglected } from './defaults';
 import { FLAG_LIST, FLAGS, type Flag, type FlagName } from './flags';
+import { plainCommand } from './plain-command';
 
 /** Bad input: one line that names the option or variable; exit code 2. */
 export class UsageError extends Error {
