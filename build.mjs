@@ -63,4 +63,6 @@ const { outputFiles } = await build({
 const made = { exports: {} };
 new Function('module', 'require', outputFiles[0].text)(made, createRequire(import.meta.url));
 const define = { PLAIN_PLANS: JSON.stringify(made.exports.plainPlans) };
-await build({ ...settings, entryPoints: small, minify: true, define });
+/* require() for import(): that would start the loader of modules, for many milliseconds */
+const supported = { 'dynamic-import': false };
+await build({ ...settings, entryPoints: small, minify: true, define, supported });
