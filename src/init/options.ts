@@ -7,7 +7,6 @@ import { toSeconds } from '../arguments';
 import { isForwarded, parseSignal, sig } from '../signals';
 import { DEFAULTS, type InitOptions, type LogFormat, NEGLECTED, type Neglected } from './defaults';
 import { FLAG_LIST, FLAGS, type Flag, type FlagName } from './flags';
-import { plainCommand } from './plain-command';
 
 /** Bad input: one line that names the option or variable; exit code 2. */
 export class UsageError extends Error {
@@ -45,9 +44,6 @@ export function parse(
   env: NodeJS.ProcessEnv,
   { defaults = DEFAULTS, more = [], withoutCommand = false }: ParseSettings = {},
 ): Parsed {
-  const plain = plainCommand(argv, env);
-  if (plain)
-    return { action: 'run', options: defaults, command: plain, warnings: [], extra: new Map() };
   const { given, command, extra } = readCommandLine(argv, more);
   for (const action of ['help', 'version', 'license'] as const) {
     if (given.has(action)) return { action };
