@@ -82,7 +82,13 @@ void lg_timers_delete(void);
 int lg_timer_set(int timer, _Atomic int64_t *at, int64_t in_ns);
 void lg_check_deadlines(void);
 
+/* spawn.c: words up to the NULL; of no list none */
+size_t lg_count(char *const *list);
+
 /* tty.c */
+/* A descriptor that came to lie where a closed standard one was must not become that:
+ * its copy above 2, the low one closed. -1 stays -1. */
+int lg_above_standard(int fd);
 void lg_tty_open(void);
 bool lg_tty_ours(void);
 void lg_tty_give(pid_t pgid);

@@ -1,12 +1,12 @@
 /*
- * Starting COMMAND, and a helper beside it. clone(CLONE_VM | CLONE_VFORK) on a stack of its own, as
- * posix_spawn(3) does it: no page table to copy, and whatever goes wrong in the
- * child is a store into our memory. The thread that calls it waits until the
- * exec; the handlers on other threads do not. Stack and lists lie in a mapping of
+ * Starting COMMAND, and a helper beside it. clone(CLONE_VM | CLONE_VFORK) on a stack
+ * of its own, as posix_spawn(3) does it: no page table to copy, and whatever goes
+ * wrong in the child is a store into our memory. The thread that calls it waits until
+ * the exec; the handlers on other threads do not. Stack and lists lie in a mapping of
  * their own that is gone afterwards: nothing of it stays resident.
  *
  * Why no signal is lost here. All are blocked in this thread and in the child.
- * One that comes on another thread before the pid is known is kept (forward.c);
+ * One that comes on another thread before the pid is known is kept (handlers.c);
  * the kernel writes the pid before the child runs (CLONE_PARENT_SETTID), and
  * from then on it is sent to the child, where it waits, blocked, until the
  * dispositions are default ones. And no exit is lost: the role of the reaper is
@@ -142,9 +142,9 @@ static const char *find_path(char *const *envp) {
   return "/usr/local/bin:/bin:/usr/bin";
 }
 
-static size_t length(char *const *list) {
+size_t lg_count(char *const *list) {
   size_t n = 0;
-  while (list[n] != NULL) n++;
+  while (list != NULL && list[n] != NULL) n++;
   return n;
 }
 
@@ -170,7 +170,7 @@ static void start(const struct lg_spawn_request *asked, struct lg_spawned *out, 
   if (what.envp == NULL) what.envp = environ != NULL ? environ : nothing;
   job.path = find_path(what.envp);
 
-  size_t argc = length(what.argv), envc = length(what.envp);
+  size_t argc = lg_count(what.argv), envc = lg_count(what.envp);
   size_t size = STACK_SIZE + (argc + envc + 4) * sizeof(char *);
   char *scratch = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (scratch == MAP_FAILED) {

@@ -12,13 +12,15 @@
 
 #include "internal.h"
 
+int lg_above_standard(int fd) {
+  if (fd < 0 || fd > 2) return fd;
+  int high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  close(fd);
+  return high;
+}
+
 void lg_tty_open(void) {
-  lg.tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (lg.tty >= 0 && lg.tty <= 2) { /* one that was closed, and shall not become this */
-    int low = lg.tty;
-    lg.tty = fcntl(low, F_DUPFD_CLOEXEC, 3);
-    close(low);
-  }
+  lg.tty = lg_above_standard(open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (lg.tty >= 0) return;
   /* No /dev/tty in this root: a standard descriptor may be the terminal. */
   for (int fd = 0; fd <= 2; fd++) {

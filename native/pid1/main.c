@@ -59,11 +59,11 @@ static void warn_of_environment(void) {
   for (char **e = environ; e != NULL && *e != NULL; e++) {
     const char *end = strchr(*e, '=');
     if (end == NULL || (strncmp(*e, "LYCHGATE_", 9) != 0 && strncmp(*e, "TINI_", 5) != 0)) continue;
-    char name[64];
-    size_t n = (size_t)(end - *e) < sizeof name - 1 ? (size_t)(end - *e) : sizeof name - 1;
-    memcpy(name, *e, n);
-    name[n] = '\0';
-    lg_say(LG_WARN, "%s counts when a plan is made, not now", name);
+    char variable[64];
+    size_t n = (size_t)(end - *e) < sizeof variable - 1 ? (size_t)(end - *e) : sizeof variable - 1;
+    memcpy(variable, *e, n);
+    variable[n] = '\0';
+    lg_say(LG_WARN, "%s counts when a plan is made, not now", variable);
   }
 }
 

@@ -12,8 +12,6 @@
 #define LG_PLAN_MAGIC "LYCHPLAN"
 #define LG_PLAN_VERSION 1u
 #define LG_PLAN_DEFAULT "/etc/lychgate.plan"
-/* A pipe takes so much in one write (PIPE_BUF), and a live plan has no words. */
-#define LG_PLAN_LIVE_MAX 4096
 /* A file; the kernel's own limit for the words of an exec is larger still. */
 #define LG_PLAN_MAX (1024 * 1024)
 #define LG_PLAN_WORDS_MAX 65536u

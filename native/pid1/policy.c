@@ -38,24 +38,11 @@ static struct lg_event farewell; /* kind 0: there is none */
 static int64_t due, started, backoff = FIRST_PAUSE;
 static uint32_t lost;
 
-static int above_standard(int fd) {
-  if (fd < 0 || fd > 2) return fd;
-  int high = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* 0 to 2 may be closed: they are COMMAND's */
-  close(fd);
-  return high;
-}
-
 static bool make_pipe(int ends[2]) {
   if (pipe2(ends, O_CLOEXEC) != 0) return false;
-  ends[0] = above_standard(ends[0]);
-  ends[1] = above_standard(ends[1]);
+  ends[0] = lg_above_standard(ends[0]);
+  ends[1] = lg_above_standard(ends[1]);
   return ends[0] >= 0 && ends[1] >= 0;
-}
-
-static size_t count(char *const *list) {
-  size_t n = 0;
-  while (list != NULL && list[n] != NULL) n++;
-  return n;
 }
 
 /* Where we lie decides where it lies; no environment variable does. Beside us may be a
@@ -84,8 +71,8 @@ static bool find_files(char *node, char *script) {
 
 /* plan_fd < 0: only the policy process, without a plan. Says why when it cannot. */
 static bool launch(int plan_fd) {
-  size_t words = baked != NULL ? baked_count + 1 + count(command_words) : count(our_words);
-  size_t lists = (words + count(environ) + 10) * sizeof(char *);
+  size_t words = baked != NULL ? baked_count + 1 + lg_count(command_words) : lg_count(our_words);
+  size_t lists = (words + lg_count(environ) + 10) * sizeof(char *);
   size_t size = lists + 2 * PATH_MAX + 32;
   char *scratch = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (scratch == MAP_FAILED) {
