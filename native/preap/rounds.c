@@ -296,7 +296,8 @@ static enum lg_refusal rounds(struct work *w) {
     uint64_t before = w->out->total_ns;
     enum lg_refusal refusal = round_of(w, &made);
     if (refusal == LG_REFUSED_BUSY && ++busy < TRIES) {
-      lg_pause(MS);
+      /* Longer and longer: between two stops it must get a CPU, or it stands where it stood. */
+      lg_pause((1 + busy / 5) * MS);
       continue;
     }
     if (refusal != LG_REFUSED_NOT) return refusal;
