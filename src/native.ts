@@ -1,7 +1,7 @@
 /**
  * The only typed door to the addon (native/addon.cc). Nothing else requires it.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { arch } from 'node:process';
 
@@ -265,13 +265,17 @@ export function decodeEvent(b: Buffer): CoreEvent {
  */
 function candidates(): string[] {
   const root = join(__dirname, '..');
-  const libc = existsSync(`/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`)
-    ? 'musl'
-    : 'glibc';
   return [
     join(root, 'build', 'Release', 'lychgate.node'),
-    join(root, 'prebuilds', `linux-${arch}`, `lychgate.${libc}.node`),
+    join(root, 'prebuilds', `linux-${arch}`, `lychgate.${libcOfNode()}.node`),
   ];
+}
+
+/** Of this Node, not of the image: Node of the image layer brings a glibc along to Alpine. */
+function libcOfNode(): 'glibc' | 'musl' {
+  const loader = `/lib/ld-musl-${arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`;
+  if (!existsSync(loader)) return 'glibc';
+  return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-') ? 'musl' : 'glibc';
 }
 
 type Addon = Core & ScanCore & PreapCore;
@@ -308,8 +312,10 @@ function loadAddon(): Addon {
       tried.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
+  const musl = libcOfNode() === 'musl';
   throw new Error(
     `the native addon does not load (${tried.join('; ')}). ` +
-      'Build it where a C++ compiler is: npm explore lychgate -- npm run build:native',
+      'Build it where a C++ compiler is: npm explore lychgate -- npm run build:native' +
+      (musl ? '; or take lychgate-pid1 or the image layer, which need no addon for musl' : ''),
   );
 }
