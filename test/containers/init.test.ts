@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CgroupVersion, type Engine, requireEngine, startEngine } from '../support/engine';
 import { bake, HAS_PID1 } from '../support/forms';
@@ -55,37 +54,20 @@ for (const cgroup of VERSIONS) {
       engine.ask('run', '-d', '--network=none', image, ...command);
     const logs = (id: string) => engine.start(['docker', 'logs', '-f', id]);
 
-    /** The processes of a container as /proc outside of it has them. */
-    const inside = (id: string) => {
-      const proc = engine.path('/proc');
-      const wanted = readlinkSync(`${proc}/${engine.pidOf(id)}/ns/pid`);
-      const found: { pid: string; state: string }[] = [];
-      for (const pid of readdirSync(proc).filter((name) => /^\d+$/.test(name))) {
-        try {
-          if (readlinkSync(`${proc}/${pid}/ns/pid`) !== wanted) continue;
-          const stat = readFileSync(`${proc}/${pid}/stat`, 'latin1');
-          found.push({ pid, state: stat.charAt(stat.lastIndexOf(')') + 2) });
-        } catch {
-          // It ended while we looked.
-        }
-      }
-      return found;
-    };
-
     /** Leave an orphan with `docker exec`, then end it. */
     const endOrphan = (id: string) => {
       engine.ask('exec', id, 'sh', '-c', 'sleep 1234 </dev/null >/dev/null 2>&1 &');
-      const orphan = inside(id).find(
-        ({ pid }) => engine.read(`/proc/${pid}/cmdline`) === 'sleep\x001234\x00',
-      );
+      const orphan = engine
+        .processesOf(id)
+        .find(({ pid }) => engine.read(`/proc/${pid}/cmdline`) === 'sleep\x001234\x00');
       if (orphan === undefined) throw new Error('the orphan is not there');
-      expect(engine.exec(['python3', '-c', KILL, orphan.pid])).toMatchObject({ code: 0 });
+      expect(engine.exec(['python3', '-c', KILL, String(orphan.pid)])).toMatchObject({ code: 0 });
     };
 
     test('an orphan of docker exec stays a zombie without an init', () => {
       const id = start('busybox:local', 'sleep', '1000');
       endOrphan(id);
-      expect(inside(id).map((p) => p.state)).toContain('Z');
+      expect(engine.processesOf(id).map((p) => p.state)).toContain('Z');
       engine.ask('rm', '-f', id);
     });
 
@@ -140,7 +122,7 @@ for (const cgroup of VERSIONS) {
         await output.see(/ready/);
         for (let n = 0; n < 3; n++) endOrphan(id);
         await output.see(/(?:reaped[\s\S]*){3}/, 'stderr');
-        expect(inside(id).filter((p) => p.state === 'Z')).toEqual([]);
+        expect(engine.processesOf(id).filter((p) => p.state === 'Z')).toEqual([]);
         engine.ask('rm', '-f', id);
         await output.ended;
       });

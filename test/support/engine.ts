@@ -1,5 +1,6 @@
 /** A real container engine of the test's own, for one cgroup version. */
-import { readFileSync } from 'node:fs';
+import type { SpawnOptions } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { cleanEnv, NODE, type Outcome, ROOT, Running, run } from './init';
 
@@ -60,8 +61,8 @@ export class Engine {
     return ['nsenter', `--target=${this.pid}`, '--mount', '--pid', '--', ...command];
   }
 
-  exec(command: readonly string[]): Outcome {
-    return run(this.argv(...command), { env: environment() });
+  exec(command: readonly string[], options: SpawnOptions = {}): Outcome {
+    return run(this.argv(...command), { env: environment(), ...options });
   }
 
   /** The same, running, its output to be awaited. */
@@ -100,6 +101,30 @@ export class Engine {
     if (line === undefined) throw new Error(`no such cgroup among ${lines.join(' ')}`);
     const mount = this.cgroup === 1 ? '/sys/fs/cgroup/freezer' : '/sys/fs/cgroup';
     return mount + line.replace(start, '');
+  }
+
+  /** The processes of a container's PID namespace, as /proc outside of it has them. */
+  processesOf(container: string): { pid: number; state: string; name: string }[] {
+    const proc = this.path('/proc');
+    const wanted = readlinkSync(`${proc}/${this.pidOf(container)}/ns/pid`);
+    const found: { pid: number; state: string; name: string }[] = [];
+    for (const pid of readdirSync(proc).filter((name) => /^\d+$/.test(name))) {
+      try {
+        if (readlinkSync(`${proc}/${pid}/ns/pid`) !== wanted) continue;
+        const stat = readFileSync(`${proc}/${pid}/stat`, 'latin1');
+        const end = stat.lastIndexOf(')');
+        const name = stat.slice(stat.indexOf('(') + 1, end);
+        found.push({ pid: Number(pid), state: stat.charAt(end + 2), name });
+      } catch {
+        // It ended while we looked.
+      }
+    }
+    return found;
+  }
+
+  /** Those of it that are zombies. */
+  zombiesOf(container: string): number {
+    return this.processesOf(container).filter((p) => p.state === 'Z').length;
   }
 
   /** An image of busybox with all its applets. */
