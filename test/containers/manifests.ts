@@ -5,9 +5,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { type Engine, environment } from '../support/engine';
+import { environment } from '../support/engine';
+import type { Containers } from '../support/images';
 import { ROOT } from '../support/init';
 
 interface Container {
@@ -90,15 +91,12 @@ const LEAKY = `import subprocess, time
 left = [subprocess.Popen(["true"]) for _ in range(7)]
 print("ready", flush=True); time.sleep(1000)`;
 
-export function manifests(engineOf: () => Engine): void {
+export function manifests(containers: () => Containers): void {
   describe('manifests', () => {
-    const wait = async (what: string, look: () => boolean) => {
-      for (let end = Date.now() + 90_000; !look(); ) {
-        if (Date.now() > end) throw new Error(`did not come to pass: ${what}`);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    };
-
+    let c: Containers;
+    beforeAll(() => {
+      c = containers();
+    });
     test.each([
       ['the pod', pod],
       ['the DaemonSet', daemon],
@@ -114,56 +112,52 @@ export function manifests(engineOf: () => Engine): void {
     });
 
     test('the pod: no zombie, its probe, and TERM within the grace', async () => {
-      const engine = engineOf();
       const spec = pod();
       const [{ args, livenessProbe }] = spec.containers;
       const fewer = args.map((word) => (word === '20' ? '3' : word));
       expect(fewer).not.toEqual(args);
-      const id = engine.ask('run', '-d', '--network=none', ...words(spec), ...fewer);
-      const output = engine.start(['docker', 'logs', '-f', id]);
+      const id = c.begin(...words(spec), ...fewer);
+      const output = c.logs(id);
       await output.see(/^ready$/m);
       const probe = livenessProbe?.exec.command ?? [];
       expect(probe.length).toBeGreaterThan(0);
-      expect(engine.docker('exec', id, ...probe).code).toBe(0);
-      await wait('no zombie', () => engine.zombiesOf(id) === 0);
+      expect(c.engine.docker('exec', id, ...probe).code).toBe(0);
+      await c.noZombie(id);
       const since = performance.now();
-      engine.ask('stop', `--time=${spec.terminationGracePeriodSeconds}`, id);
+      c.engine.ask('stop', `--time=${spec.terminationGracePeriodSeconds}`, id);
       expect(performance.now() - since).toBeLessThan(spec.terminationGracePeriodSeconds * 1000);
-      expect(engine.ask('wait', id)).toBe('143');
+      expect(c.engine.ask('wait', id)).toBe('143');
       expect((await output.ended).stderr).toMatch(/asking \d+ other processes to end/);
-      engine.ask('rm', '-f', '-v', id);
+      c.remove(id);
     });
 
     test('the DaemonSet: it names the container that leaks, and writes nothing else', async () => {
-      const engine = engineOf();
       const spec = daemon();
       const image = 'lychgate-examples/selenium';
-      const leak = ['run', '-d', '--name=leaky', '--network=none', '--entrypoint=python3', image];
-      const leaky = engine.ask(...leak, '-c', LEAKY);
-      await engine.start(['docker', 'logs', '-f', leaky]).see(/^ready$/m);
+      const leaky = c.begin('--name=leaky', '--entrypoint=python3', image, '-c', LEAKY);
+      await c.logs(leaky).see(/^ready$/m);
       const [{ args }] = spec.containers;
       /* sooner, else as it stands */
       const sooner = [...args.map((word) => (word === '60' ? '1' : word)), '--hold=1'];
-      const id = engine.ask('run', '-d', '--network=none', ...words(spec), ...sooner);
+      const id = c.begin(...words(spec), ...sooner);
       const file = '/var/lib/node_exporter/textfile/lychgate.prom';
       const report = () => {
         try {
-          return engine.read(file);
+          return c.engine.read(file);
         } catch {
           return ''; /* not yet */
         }
       };
-      await wait('the report', () => /^lychgate_\S*\{.*leaky.*\} 7$/m.test(report()));
-      expect(engine.ask('inspect', '--format', '{{.State.Status}}', id)).toBe('running');
-      expect(engine.docker('logs', id)).toMatchObject({ code: 0, stderr: '' });
-      expect(engine.ask('diff', id)).toMatch(
+      await c.until('the report', () => /^lychgate_\S*\{.*leaky.*\} 7$/m.test(report()));
+      expect(c.inspect(id, '{{.State.Status}}')).toBe('running');
+      expect(c.engine.docker('logs', id)).toMatchObject({ code: 0, stderr: '' });
+      expect(c.engine.ask('diff', id)).toMatch(
         /^(?:[AC] \/(?:host|textfile|proc|sys|dev|etc|run|var)\S*\n?)*$/,
       );
-      engine.ask('rm', '-f', '-v', id, leaky);
+      c.remove(id, leaky);
     });
 
     test('compose: up, healthy, down', async () => {
-      const engine = engineOf();
       const folder = mkdtempSync(join(tmpdir(), 'lychgate-compose-'));
       const file = join(ROOT, 'examples', 'compose', 'compose.yaml');
       const override = join(folder, 'override.yaml');
@@ -180,7 +174,7 @@ export function manifests(engineOf: () => Engine): void {
         ...more,
       ];
       const run = (...more: string[]) => {
-        const r = engine.exec(compose(...more), { env: environment() });
+        const r = c.engine.exec(compose(...more), { env: environment() });
         if (r.code !== 0) throw new Error(`compose ${more.join(' ')}: ${r.stderr}${r.stdout}`);
         return r.stdout.trim();
       };
@@ -189,13 +183,13 @@ export function manifests(engineOf: () => Engine): void {
         expect(parse(run('config')).services.crawler.stop_grace_period).toBe('15s');
         run('up', '-d', '--no-build');
         const id = run('ps', '-q');
-        const health = () => engine.ask('inspect', '--format', '{{.State.Health.Status}}', id);
-        const output = engine.start(['docker', 'logs', '-f', id]);
+        const health = () => c.inspect(id, '{{.State.Health.Status}}');
+        const output = c.logs(id);
         await output.see(/^ready$/m);
-        await wait('healthy', () => health() === 'healthy');
-        await wait('no zombie', () => engine.zombiesOf(id) === 0);
+        await c.until('healthy', () => health() === 'healthy');
+        await c.noZombie(id);
         run('stop');
-        expect(engine.ask('inspect', '--format', '{{.State.ExitCode}}', id)).toBe('143');
+        expect(c.inspect(id, '{{.State.ExitCode}}')).toBe('143');
         await output.ended;
       } finally {
         run('down', '-v');

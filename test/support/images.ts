@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Engine, environment } from './engine';
-import { type Outcome, ROOT, run } from './init';
+import { type Outcome, ROOT, type Running, run } from './init';
 
 const EXAMPLES = join(ROOT, 'examples');
 /** Folders of examples/ with a Dockerfile, but the layer. */
@@ -76,4 +76,52 @@ export function copyImages(from: Engine, to: Engine): void {
   const line = `${quoted(from.argv('docker', 'save', ...images))} | ${quoted(to.argv('docker', 'load'))}`;
   const words = ['bash', '-o', 'pipefail', '-c', line];
   succeed('docker save | docker load', run(words, { env: environment(), timeout: 8 * MINUTES }));
+}
+
+/** Of the layer. */
+export const LAYER_BIN = '/opt/lychgate/bin';
+/** What the crawlers say when their sessions are over. */
+export const READY = /^ready$/m;
+
+/** What the tests of images do with an engine's containers, which have no network. */
+export class Containers {
+  readonly engine: Engine;
+
+  constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  /** Started; its id. */
+  begin(...words: readonly string[]): string {
+    return this.engine.ask('run', '-d', '--network=none', ...words);
+  }
+
+  /** Run to its end. */
+  once(...words: readonly string[]): Outcome {
+    return this.engine.docker('run', '--rm', '--network=none', ...words);
+  }
+
+  logs(id: string): Running {
+    return this.engine.start(['docker', 'logs', '-f', id]);
+  }
+
+  inspect(id: string, format: string): string {
+    return this.engine.ask('inspect', '--format', format, id);
+  }
+
+  remove(...ids: readonly string[]): void {
+    this.engine.ask('rm', '-f', '-v', ...ids);
+  }
+
+  /** @throws after 90 s, with what was waited for */
+  async until(what: string, look: () => boolean): Promise<void> {
+    for (let end = Date.now() + 90_000; !look(); ) {
+      if (Date.now() > end) throw new Error(`did not come to pass: ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  noZombie(id: string): Promise<void> {
+    return this.until('no zombie', () => this.engine.zombiesOf(id) === 0);
+  }
 }
