@@ -12,7 +12,6 @@
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
-  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -57,9 +56,7 @@ const loader = libraries.find((file) => basename(file).startsWith('ld-'));
 if (loader === undefined) throw new Error(`${official} names no loader`);
 run('patchelf', '--set-interpreter', to('lib', basename(loader)), '--set-rpath', to('lib'), node);
 process.stdout.write(run(process.execPath, 'slim.mjs', node, to('bin/node')));
-for (const file of libraries) {
-  copyFileSync(realpathSync(file), to('lib', basename(file)));
-}
+for (const file of libraries) copyFileSync(realpathSync(file), to('lib', basename(file)));
 /* The addon needs none that Node does not need. */
 const missing = librariesOf(to('prebuilds', platform, addon)).filter(
   (file) => !existsSync(to('lib', basename(file))),
@@ -69,7 +66,7 @@ if (missing.length > 0) throw new Error(`the addon needs ${missing.join(' ')} to
 copyFileSync(join(from.node, 'LICENSE'), to('licenses/node'));
 for (const name of ['libc6', 'libstdc++6', 'libgcc-s1']) {
   const file = join('/usr/share/doc', name, 'copyright');
-  if (existsSync(file)) cpSync(realpathSync(file), to('licenses', name));
+  if (existsSync(file)) copyFileSync(realpathSync(file), to('licenses', name));
 }
 
 /* It works from where it lies. */
