@@ -4,40 +4,29 @@
  */
 import Table from 'cli-table3';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { CgroupVersion } from '../support/engine';
-import { type Containers, type Example, imageOf, LAYER_BIN, READY } from '../support/images';
+import type { CgroupVersion, Engine } from '../support/engine';
+import { imageOf, LAYER_BIN, READY } from '../support/images';
 
+const SESSIONS = 20;
+const PACKAGE_PID1 = `node_modules/lychgate/prebuilds/linux-${process.arch}/lychgate-pid1`;
 const OPTIONS = ['--grace=8', '--drain=3'];
 const DRAINED = /has ended; asking \d+ other processes to end/;
 
-/** What stands in the image's ENTRYPOINT, and what replaces it. */
-const CRAWLERS: Record<string, { sessions: number; command: string[]; lean: string }> = {
-  selenium: {
-    sessions: 20,
-    command: ['python3', 'crawler.py'],
-    lean: `${LAYER_BIN}/lychgate-pid1`,
-  },
-  puppeteer: {
-    sessions: 20,
-    command: ['node', 'app.mjs'],
-    lean: 'node_modules/lychgate/prebuilds/linux-x64/lychgate-pid1',
-  },
-  playwright: {
-    sessions: 20,
-    command: ['node', 'app.mjs'],
-    lean: 'node_modules/lychgate/prebuilds/linux-x64/lychgate-pid1',
-  },
+/** COMMAND, and where the image has the lean form; its ENTRYPOINT is the main one. */
+const CRAWLERS = {
+  selenium: { command: ['python3', 'crawler.py'], lean: `${LAYER_BIN}/lychgate-pid1` },
+  puppeteer: { command: ['node', 'app.mjs'], lean: PACKAGE_PID1 },
+  playwright: { command: ['node', 'app.mjs'], lean: PACKAGE_PID1 },
 };
+type Crawler = keyof typeof CRAWLERS;
 const INITS = ['none', 'tini', 'lychgate', 'lychgate-pid1'] as const;
 type Init = (typeof INITS)[number];
 
 /** Words of docker run behind its options: the image, below this init. */
-function below(init: Init, example: string): string[] {
-  const crawler = CRAWLERS[example];
-  if (crawler === undefined) throw new Error(`no such crawler: ${example}`);
-  const { command, lean, sessions } = crawler;
-  const image = imageOf(example as Example);
-  const [program = '', ...words] = [...command, String(sessions)];
+function below(init: Init, example: Crawler): string[] {
+  const { command, lean } = CRAWLERS[example];
+  const image = imageOf(example);
+  const [program = '', ...words] = [...command, String(SESSIONS)];
   const tini = ['--volume=/usr/bin/tini-static:/sbin/tini:ro', '--entrypoint=/sbin/tini', image];
   const ways: Record<Init, string[]> = {
     none: [`--entrypoint=${program}`, image, ...words],
@@ -72,42 +61,40 @@ export const table = new Table({
   style: { head: [], border: [] },
 });
 
-export function browsers(cgroup: CgroupVersion, containers: () => Containers): void {
+export function browsers(cgroup: CgroupVersion, engineOf: () => Engine): void {
   describe('browsers', () => {
-    let c: Containers;
+    let engine: Engine;
     beforeAll(() => {
-      c = containers();
+      engine = engineOf();
     });
-    const examples = cgroup === 1 ? Object.keys(CRAWLERS) : ['selenium'];
+    const examples = cgroup === 1 ? (Object.keys(CRAWLERS) as Crawler[]) : (['selenium'] as const);
     const inits = cgroup === 1 ? INITS : INITS.filter((init) => init.startsWith('lychgate'));
     const cases = examples.flatMap((example) => inits.map((init) => [example, init] as const));
 
     test.each(cases)(
       '%s, %s',
       async (example, init) => {
-        const sessions = CRAWLERS[example]?.sessions ?? 0;
-        const id = c.begin('--env=LYCHGATE_VERBOSITY=2', ...below(init, example));
-        const output = c.logs(id);
+        const id = engine.begin('--env=LYCHGATE_VERBOSITY=2', ...below(init, example));
+        const output = engine.logs(id);
         await output.see(READY);
         const pages = output.stdout.match(/^page lychgate$/gm) ?? [];
-        expect(pages).toHaveLength(sessions);
-        const reaps = init !== 'none';
-        if (reaps) await c.until('every zombie is reaped', () => c.engine.zombiesOf(id) === 0);
-        const pid = c.engine.pidOf(id);
-        const rollup = c.engine.read(`/proc/${pid}/smaps_rollup`);
+        expect(pages).toHaveLength(SESSIONS);
+        if (init !== 'none') await engine.noZombie(id);
+        const pid = engine.pidOf(id);
+        const rollup = engine.read(`/proc/${pid}/smaps_rollup`);
         const figures: Figures = {
-          zombies: c.engine.zombiesOf(id),
-          running: c.engine.processesOf(id).filter((p) => p.name.startsWith('chrom')).length,
+          zombies: engine.zombiesOf(id),
+          running: engine.processesOf(id).filter((p) => p.name.startsWith('chrom')).length,
           residentKb: Number(/^Rss:\s+(\d+) kB$/m.exec(rollup)?.[1]),
           ...stop(id),
         };
         table.push([
-          ...[example, sessions, `v${cgroup}`, init, figures.zombies, figures.running],
+          ...[example, SESSIONS, `v${cgroup}`, init, figures.zombies, figures.running],
           ...[figures.residentKb, figures.stopMs, figures.code],
         ]);
         const { stderr } = await output.ended;
-        c.remove(id);
-        if (init === 'none') expect(figures.zombies).toBeGreaterThanOrEqual(sessions - 2);
+        engine.remove(id);
+        if (init === 'none') expect(figures.zombies).toBeGreaterThanOrEqual(SESSIONS - 2);
         else expect(figures).toMatchObject({ zombies: 0, code: '143' });
         if (init.startsWith('lychgate')) {
           /* the browsers that were left running, in peace: nobody had to be killed */
@@ -122,9 +109,9 @@ export function browsers(cgroup: CgroupVersion, containers: () => Containers): v
 
     const stop = (id: string) => {
       const since = performance.now();
-      c.engine.ask('stop', '--time=10', id);
+      engine.ask('stop', '--time=10', id);
       const stopMs = Math.round(performance.now() - since);
-      return { stopMs, code: c.engine.ask('wait', id) };
+      return { stopMs, code: engine.ask('wait', id) };
     };
   });
 }

@@ -27,12 +27,12 @@ for (const cgroup of VERSIONS) {
       expect(engine.ask('info', '--format', '{{.CgroupVersion}} {{.CgroupDriver}}')).toBe(
         `${cgroup} cgroupfs`,
       );
-      const r = engine.docker('run', '--rm', '--network=none', 'busybox:local', 'echo', 'hi');
+      const r = engine.once('busybox:local', 'echo', 'hi');
       expect(r).toMatchObject({ code: 0, stdout: 'hi\n' });
     });
 
     test('pauses one: the freezer file of its cgroup says so', () => {
-      const id = engine.ask('run', '-d', '--network=none', 'busybox:local', 'sleep', '1000');
+      const id = engine.begin('busybox:local', 'sleep', '1000');
       const directory = engine.cgroupOf(id);
       const frozen = () =>
         cgroup === 1
@@ -46,11 +46,11 @@ for (const cgroup of VERSIONS) {
       expect(frozen()).toBe(yes);
       engine.ask('unpause', id);
       expect(frozen()).toBe(no);
-      engine.ask('rm', '-f', id);
+      engine.remove(id);
     });
 
     test('leaves nothing behind, a frozen container least of all', async () => {
-      const run = () => engine.ask('run', '-d', '--network=none', 'busybox:local', 'sleep', '1000');
+      const run = () => engine.begin('busybox:local', 'sleep', '1000');
       const id = run();
       engine.ask('pause', id);
       const inner = `${engine.cgroupOf(run())}/inner`; // where docker does not look

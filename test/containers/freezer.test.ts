@@ -22,7 +22,7 @@ for (const cgroup of [1, 2] as const) {
       return { ...r, report: (r.stdout ? JSON.parse(r.stdout) : undefined) as FreezerReport };
     };
     const frozen = (report: FreezerReport) => report.hierarchies.find((h) => h.state === 'frozen');
-    const paused = (id: string) => engine.ask('inspect', '-f', '{{.State.Paused}}', id);
+    const paused = (id: string) => engine.inspect(id, '{{.State.Paused}}');
 
     test('paused: named by id, prefix and pid; docker unpause is the first advice', () => {
       const id = start();
@@ -47,7 +47,7 @@ for (const cgroup of [1, 2] as const) {
       }
       expect(engine.docker('unpause', id).code).toBe(0);
       expect(freezer(id)).toMatchObject({ code: 0, report: { state: 'running' } });
-      engine.ask('rm', '-f', id);
+      engine.remove(id);
     });
 
     test('thawed behind its back: the failure of docker unpause was foretold', () => {
@@ -61,7 +61,7 @@ for (const cgroup of [1, 2] as const) {
       expect(unpause.code).toBe(1);
       expect(unpause.stderr).toContain('container not paused');
       expect(paused(id)).toBe('true');
-      engine.ask('rm', '-f', id);
+      engine.remove(id);
     });
 
     test('frozen behind its back: docker would refuse, so the raw thaw is the advice', () => {
@@ -79,7 +79,7 @@ for (const cgroup of [1, 2] as const) {
       expect(freezer('--thaw', id)).toMatchObject({ code: 0, report: { state: 'running' } });
       expect(paused(id)).toBe('false');
       expect(engine.docker('exec', id, 'true').code).toBe(0);
-      engine.ask('rm', '-f', id);
+      engine.remove(id);
     });
   });
 }

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe } from 'vitest';
 import { type CgroupVersion, type Engine, requireEngine, startEngine } from '../support/engine';
-import { buildImages, Containers, copyImages, requireImages } from '../support/images';
+import { buildImages, copyImages, requireImages } from '../support/images';
 import { browsers, table } from './browsers';
 import { layer } from './layer';
 import { manifests } from './manifests';
@@ -22,10 +22,8 @@ const VERSIONS: CgroupVersion[] = [1, 2];
 for (const cgroup of VERSIONS) {
   describe.runIf(HAS_PROGRAMS && requireEngine(cgroup))(`images, cgroup v${cgroup}`, () => {
     let engine: Engine;
-    let containers: Containers;
     beforeAll(async () => {
       engine = await startEngine({ cgroup });
-      containers = new Containers(engine);
       if (first === undefined) {
         first = engine;
         said = buildImages(engine);
@@ -37,8 +35,8 @@ for (const cgroup of VERSIONS) {
       if (engine !== first) await engine?.stop();
     });
 
-    browsers(cgroup, () => containers);
-    layer(cgroup, () => containers);
-    manifests(() => containers);
+    browsers(cgroup, () => engine);
+    layer(cgroup, () => engine);
+    manifests(() => engine);
   });
 }

@@ -50,10 +50,6 @@ for (const cgroup of VERSIONS) {
     });
     afterAll(() => engine?.stop());
 
-    const start = (image: string, ...command: string[]) =>
-      engine.ask('run', '-d', '--network=none', image, ...command);
-    const logs = (id: string) => engine.start(['docker', 'logs', '-f', id]);
-
     /** Leave an orphan with `docker exec`, then end it. */
     const endOrphan = (id: string) => {
       engine.ask('exec', id, 'sh', '-c', 'sleep 1234 </dev/null >/dev/null 2>&1 &');
@@ -65,17 +61,15 @@ for (const cgroup of VERSIONS) {
     };
 
     test('an orphan of docker exec stays a zombie without an init', () => {
-      const id = start('busybox:local', 'sleep', '1000');
+      const id = engine.begin('busybox:local', 'sleep', '1000');
       endOrphan(id);
       expect(engine.processesOf(id).map((p) => p.state)).toContain('Z');
-      engine.ask('rm', '-f', id);
+      engine.remove(id);
     });
 
     describe.each(FORMS)('$form', ({ image, entry, warn, seen }) => {
-      const once = (...command: string[]) =>
-        engine.docker('run', '--rm', '--network=none', ...entry, image, ...command);
-      const begin = (...command: string[]) =>
-        engine.ask('run', '-d', '--network=none', ...entry, image, ...command);
+      const once = (...command: string[]) => engine.once(...entry, image, ...command);
+      const begin = (...command: string[]) => engine.begin(...entry, image, ...command);
 
       test('it is PID 1 there, and the exit code is handed through', () => {
         expect(once('sh', '-c', 'tr "\\0" " " </proc/1/cmdline').stdout).toContain(seen);
@@ -86,7 +80,7 @@ for (const cgroup of VERSIONS) {
 
       test('docker stop: TERM reaches COMMAND, whose code it is', async () => {
         const id = begin('sh', '-c', LISTENER);
-        const output = logs(id);
+        const output = engine.logs(id);
         await output.see(/ready/);
         const since = performance.now();
         engine.ask('stop', '--time=60', id);
@@ -97,7 +91,7 @@ for (const cgroup of VERSIONS) {
 
       test('docker stop: ends a COMMAND that would be deaf to TERM as PID 1', async () => {
         const id = begin('sh', '-c', 'echo ready; exec sleep 1000');
-        const output = logs(id);
+        const output = engine.logs(id);
         await output.see(/ready/); // what comes before Node has started is lost: PID 1
         const since = performance.now();
         engine.ask('stop', '--time=60', id);
@@ -108,22 +102,22 @@ for (const cgroup of VERSIONS) {
 
       test('docker kill -s USR1 reaches COMMAND', async () => {
         const id = begin('sh', '-c', LISTENER);
-        const output = logs(id);
+        const output = engine.logs(id);
         await output.see(/ready/);
         engine.ask('kill', '-s', 'USR1', id);
         await output.see(/usr1/);
-        engine.ask('rm', '-f', id);
+        engine.remove(id);
         expect((await output.ended).stdout).toBe('ready\nusr1\n');
       });
 
       test('an orphan of docker exec is reaped', async () => {
         const id = begin(...warn, 'sh', '-c', LISTENER);
-        const output = logs(id);
+        const output = engine.logs(id);
         await output.see(/ready/);
         for (let n = 0; n < 3; n++) endOrphan(id);
         await output.see(/(?:reaped[\s\S]*){3}/, 'stderr');
         expect(engine.processesOf(id).filter((p) => p.state === 'Z')).toEqual([]);
-        engine.ask('rm', '-f', id);
+        engine.remove(id);
         await output.ended;
       });
     });

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { environment } from '../support/engine';
-import type { Containers } from '../support/images';
+import { until } from '../support/cgroups';
+import type { Engine } from '../support/engine';
 import { ROOT } from '../support/init';
 
 interface Container {
@@ -39,9 +39,8 @@ const ELSEWHERE = ['name', 'image', 'args', 'imagePullPolicy', 'livenessProbe', 
 
 /** A security context in docker's words. @throws on a field that it does not know */
 function security(context: Record<string, unknown>): string[] {
-  const user = () => [`--user=${context.runAsUser}`];
   const words: Record<string, (value: unknown) => string[]> = {
-    runAsUser: user,
+    runAsUser: (user) => [`--user=${user}`],
     runAsNonRoot: () => {
       if (!(Number(context.runAsUser) > 0)) throw new Error('runAsNonRoot without a runAsUser');
       return [];
@@ -91,11 +90,11 @@ const LEAKY = `import subprocess, time
 left = [subprocess.Popen(["true"]) for _ in range(7)]
 print("ready", flush=True); time.sleep(1000)`;
 
-export function manifests(containers: () => Containers): void {
+export function manifests(engineOf: () => Engine): void {
   describe('manifests', () => {
-    let c: Containers;
+    let engine: Engine;
     beforeAll(() => {
-      c = containers();
+      engine = engineOf();
     });
     test.each([
       ['the pod', pod],
@@ -116,45 +115,48 @@ export function manifests(containers: () => Containers): void {
       const [{ args, livenessProbe }] = spec.containers;
       const fewer = args.map((word) => (word === '20' ? '3' : word));
       expect(fewer).not.toEqual(args);
-      const id = c.begin(...words(spec), ...fewer);
-      const output = c.logs(id);
+      const id = engine.begin(...words(spec), ...fewer);
+      const output = engine.logs(id);
       await output.see(/^ready$/m);
       const probe = livenessProbe?.exec.command ?? [];
       expect(probe.length).toBeGreaterThan(0);
-      expect(c.engine.docker('exec', id, ...probe).code).toBe(0);
-      await c.noZombie(id);
+      expect(engine.docker('exec', id, ...probe).code).toBe(0);
+      await engine.noZombie(id);
       const since = performance.now();
-      c.engine.ask('stop', `--time=${spec.terminationGracePeriodSeconds}`, id);
+      engine.ask('stop', `--time=${spec.terminationGracePeriodSeconds}`, id);
       expect(performance.now() - since).toBeLessThan(spec.terminationGracePeriodSeconds * 1000);
-      expect(c.engine.ask('wait', id)).toBe('143');
+      expect(engine.ask('wait', id)).toBe('143');
       expect((await output.ended).stderr).toMatch(/asking \d+ other processes to end/);
-      c.remove(id);
+      engine.remove(id);
     });
 
     test('the DaemonSet: it names the container that leaks, and writes nothing else', async () => {
       const spec = daemon();
       const image = 'lychgate-examples/selenium';
-      const leaky = c.begin('--name=leaky', '--entrypoint=python3', image, '-c', LEAKY);
-      await c.logs(leaky).see(/^ready$/m);
+      const leaky = engine.begin('--name=leaky', '--entrypoint=python3', image, '-c', LEAKY);
+      await engine.logs(leaky).see(/^ready$/m);
       const [{ args }] = spec.containers;
       /* sooner, else as it stands */
       const sooner = [...args.map((word) => (word === '60' ? '1' : word)), '--hold=1'];
-      const id = c.begin(...words(spec), ...sooner);
+      const id = engine.begin(...words(spec), ...sooner);
       const file = '/var/lib/node_exporter/textfile/lychgate.prom';
       const report = () => {
         try {
-          return c.engine.read(file);
+          return engine.read(file);
         } catch {
           return ''; /* not yet */
         }
       };
-      await c.until('the report', () => /^lychgate_\S*\{.*leaky.*\} 7$/m.test(report()));
-      expect(c.inspect(id, '{{.State.Status}}')).toBe('running');
-      expect(c.engine.docker('logs', id)).toMatchObject({ code: 0, stderr: '' });
-      expect(c.engine.ask('diff', id)).toMatch(
+      await until(
+        () => /^lychgate_\S*\{.*leaky.*\} 7$/m.test(report()),
+        'the report does not come',
+      );
+      expect(engine.inspect(id, '{{.State.Status}}')).toBe('running');
+      expect(engine.docker('logs', id)).toMatchObject({ code: 0, stderr: '' });
+      expect(engine.ask('diff', id)).toMatch(
         /^(?:[AC] \/(?:host|textfile|proc|sys|dev|etc|run|var)\S*\n?)*$/,
       );
-      c.remove(id, leaky);
+      engine.remove(id, leaky);
     });
 
     test('compose: up, healthy, down', async () => {
@@ -163,33 +165,20 @@ export function manifests(containers: () => Containers): void {
       const override = join(folder, 'override.yaml');
       /* There is no bridge; and what is shown of the sessions is shown elsewhere. */
       const service = { network_mode: 'none', command: ['python3', 'crawler.py', '2'] };
-      const compose = (...more: string[]) => [
-        'docker-compose',
-        '-p',
-        'lychgate',
-        '-f',
-        file,
-        '-f',
-        override,
-        ...more,
-      ];
-      const run = (...more: string[]) => {
-        const r = c.engine.exec(compose(...more), { env: environment() });
-        if (r.code !== 0) throw new Error(`compose ${more.join(' ')}: ${r.stderr}${r.stdout}`);
-        return r.stdout.trim();
-      };
+      const compose = ['docker-compose', '-p', 'lychgate', '-f', file, '-f', override];
+      const run = (...more: string[]) => engine.succeed([...compose, ...more]);
       try {
         writeFileSync(override, JSON.stringify({ services: { crawler: service } }));
         expect(parse(run('config')).services.crawler.stop_grace_period).toBe('15s');
         run('up', '-d', '--no-build');
         const id = run('ps', '-q');
-        const health = () => c.inspect(id, '{{.State.Health.Status}}');
-        const output = c.logs(id);
+        const health = () => engine.inspect(id, '{{.State.Health.Status}}');
+        const output = engine.logs(id);
         await output.see(/^ready$/m);
-        await c.until('healthy', () => health() === 'healthy');
-        await c.noZombie(id);
+        await until(() => health() === 'healthy', 'it does not get healthy');
+        await engine.noZombie(id);
         run('stop');
-        expect(c.inspect(id, '{{.State.ExitCode}}')).toBe('143');
+        expect(engine.inspect(id, '{{.State.ExitCode}}')).toBe('143');
         await output.ended;
       } finally {
         run('down', '-v');

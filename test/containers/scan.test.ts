@@ -57,7 +57,7 @@ for (const cgroup of [1, 2] as const) {
         const bases = { [IMAGE]: engine.importBusybox(), [WITH_INIT]: engine.importNode() };
         for (const [tag, base] of Object.entries(bases)) {
           writeFileSync(join(folder, 'Dockerfile'), `FROM ${base}\nCOPY maker /bin/maker\n`);
-          succeed(['env', 'DOCKER_BUILDKIT=0', 'docker', 'build', '-q', '-t', tag, folder]);
+          engine.succeed(['env', 'DOCKER_BUILDKIT=0', 'docker', 'build', '-q', '-t', tag, folder]);
         }
       } finally {
         rmSync(folder, { recursive: true });
@@ -65,23 +65,17 @@ for (const cgroup of [1, 2] as const) {
     });
     afterEach(() => {
       const left = engine.ask('ps', '-aq').split('\n').filter(Boolean);
-      if (left.length > 0) engine.ask('rm', '-f', ...left);
+      if (left.length > 0) engine.remove(...left);
     });
     afterAll(async () => {
       await engine?.stop();
       expect(since(before)).toEqual(NOTHING);
     });
 
-    function succeed(command: readonly string[]): string {
-      const r = engine.exec(command);
-      if (r.code !== 0) throw new Error(`${command.join(' ')} failed: ${r.stderr}${r.stdout}`);
-      return r.stdout.trim();
-    }
-
     /** Docker's, in which the maker has made its zombies. @returns its id */
     async function start(options: readonly string[], ...command: string[]): Promise<string> {
-      const id = engine.ask('run', '-d', '--network=none', ...options, ...command);
-      await engine.start(['docker', 'logs', '-f', id]).see(/^ready$/m);
+      const id = engine.begin(...options, ...command);
+      await engine.logs(id).see(/^ready$/m);
       return id;
     }
 
@@ -107,7 +101,7 @@ for (const cgroup of [1, 2] as const) {
       return lines.map((line) => JSON.parse(line) as AuditLine);
     }
 
-    const field = (id: string, path: string) => engine.ask('inspect', '-f', `{{${path}}}`, id);
+    const field = (id: string, path: string) => engine.inspect(id, `{{${path}}}`);
     const comm = (pid: number) => engine.read(`/proc/${pid}/comm`);
     const shimOf = (pid: number) =>
       Number(/^PPid:\s+(\d+)/m.exec(engine.read(`/proc/${pid}/status`))?.[1]);
@@ -349,7 +343,7 @@ for (const cgroup of [1, 2] as const) {
         const id = await start(['--restart=always', IMAGE], 'maker', '4');
         const pid = engine.pidOf(id);
         const shim = shimOf(pid);
-        const bundle = succeed(['readlink', `/proc/${shim}/cwd`]);
+        const bundle = engine.succeed(['readlink', `/proc/${shim}/cwd`]);
         expect(bundle).toBe(`${BUNDLES}/moby/${id}`);
         writeFileSync(engine.path(`${bundle}/sandbox`), '');
         const refused = /kill-shim refused: .*containerd 2 does not end .*--force overrides/;
@@ -398,7 +392,7 @@ for (const cgroup of [1, 2] as const) {
 
       beforeAll(async () => {
         engine.ask('save', '-o', '/run/maker.tar', IMAGE);
-        succeed([...CTR, 'images', 'import', '/run/maker.tar']);
+        engine.succeed([...CTR, 'images', 'import', '/run/maker.tar']);
         await runInPod(sandbox, { 'container-type': 'sandbox' });
       });
       afterAll(async () => {
@@ -434,7 +428,9 @@ for (const cgroup of [1, 2] as const) {
         });
         // the shim is the sandbox's: the bundle of the container lies beside its own
         const shim = shimOf(found.parent?.pid as number);
-        expect(succeed(['readlink', `/proc/${shim}/cwd`])).toBe(`${BUNDLES}/k8s.io/${sandbox}`);
+        expect(engine.succeed(['readlink', `/proc/${shim}/cwd`])).toBe(
+          `${BUNDLES}/k8s.io/${sandbox}`,
+        );
       });
 
       test('--namespace leaves out other namespaces, and containers of none', async () => {
@@ -448,7 +444,7 @@ for (const cgroup of [1, 2] as const) {
       test('kill-shim tells the whole pod beforehand', () => {
         const { stderr, report } = scan('--namespace', 'sales', '--action', 'kill-shim');
         const pid = only(report).parent?.pid as number;
-        const pids = succeed([...CTR, 'tasks', 'ls']).matchAll(/^[0-9a-f]{64}\s+(\d+)/gm);
+        const pids = engine.succeed([...CTR, 'tasks', 'ls']).matchAll(/^[0-9a-f]{64}\s+(\d+)/gm);
         const all = [...pids].map(([, p]) => Number(p));
         expect(all).toContain(pid);
         expect(stderr).toContain(`would kill the shim ${shimOf(pid)} (containerd-shim)`);

@@ -2,6 +2,7 @@
 import type { SpawnOptions } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { until } from './cgroups';
 import { cleanEnv, NODE, type Outcome, ROOT, Running, run } from './init';
 
 export type CgroupVersion = 1 | 2;
@@ -38,8 +39,8 @@ export function environment(): NodeJS.ProcessEnv {
   return env;
 }
 
-/** Throws with what it said when it failed. */
-function succeed(what: string, outcome: Outcome): Outcome {
+/** The outcome itself. @throws with what it said when it failed */
+export function succeed(what: string, outcome: Outcome): Outcome {
   if (outcome.code === 0) return outcome;
   throw new Error(`${what} failed (${outcome.code}): ${outcome.stderr}${outcome.stdout}`);
 }
@@ -65,7 +66,12 @@ export class Engine {
     return run(this.argv(...command), { env: environment(), ...options });
   }
 
-  /** The same, running, its output to be awaited. */
+  /** Standard output of a command that must succeed. */
+  succeed(command: readonly string[], options: SpawnOptions = {}): string {
+    return succeed(command.join(' '), this.exec(command, options)).stdout.trim();
+  }
+
+  /** Running, its output to be awaited. */
   start(command: readonly string[]): Running {
     return new Running(this.argv(...command), { env: environment() });
   }
@@ -76,7 +82,31 @@ export class Engine {
 
   /** Standard output of a docker command that must succeed. */
   ask(...args: readonly string[]): string {
-    return succeed(`docker ${args.join(' ')}`, this.docker(...args)).stdout.trim();
+    return this.succeed(['docker', ...args]);
+  }
+
+  /** A container without a network, started; its id. */
+  begin(...words: readonly string[]): string {
+    return this.ask('run', '-d', '--network=none', ...words);
+  }
+
+  /** A container without a network, run to its end. */
+  once(...words: readonly string[]): Outcome {
+    return this.docker('run', '--rm', '--network=none', ...words);
+  }
+
+  /** What it says, to be awaited; ends with it. */
+  logs(container: string): Running {
+    return this.start(['docker', 'logs', '-f', container]);
+  }
+
+  inspect(container: string, format: string): string {
+    return this.ask('inspect', '--format', format, container);
+  }
+
+  /** With their volumes, running or not. */
+  remove(...containers: readonly string[]): void {
+    this.ask('rm', '-f', '-v', ...containers);
   }
 
   /** A file of its mount namespace, /proc and /sys as it sees them, for fs functions. */
@@ -90,7 +120,7 @@ export class Engine {
 
   /** The pid of a container's init in the engine's PID namespace. */
   pidOf(container: string): number {
-    return Number(this.ask('inspect', '--format', '{{.State.Pid}}', container));
+    return Number(this.inspect(container, '{{.State.Pid}}'));
   }
 
   /** Its directory in the freezer hierarchy (v1) or in the only one (v2), from /proc. */
@@ -127,21 +157,25 @@ export class Engine {
     return this.processesOf(container).filter((p) => p.state === 'Z').length;
   }
 
+  noZombie(container: string): Promise<void> {
+    return until(() => this.zombiesOf(container) === 0, 'zombies are left');
+  }
+
   /** An image of busybox with all its applets. */
   importBusybox(tag = 'busybox:local'): string {
-    succeed('image.sh', this.exec(['bash', IMAGE_SCRIPT, tag, 'busybox']));
+    this.succeed(['bash', IMAGE_SCRIPT, tag, 'busybox']);
     return tag;
   }
 
   /** An image of busybox, node and lychgate as built, with lychgate as the ENTRYPOINT. */
   importNode(tag = 'lychgate:local'): string {
-    succeed('image.sh', this.exec(['bash', IMAGE_SCRIPT, tag, 'node', ROOT, NODE]));
+    this.succeed(['bash', IMAGE_SCRIPT, tag, 'node', ROOT, NODE]);
     return tag;
   }
 
   /** An image of busybox, the probe and lychgate-pid1 with this plan: no Node. */
   importLean(plan: string, tag = 'lean:local'): string {
-    succeed('image.sh', this.exec(['bash', IMAGE_SCRIPT, tag, 'lean', ROOT, plan]));
+    this.succeed(['bash', IMAGE_SCRIPT, tag, 'lean', ROOT, plan]);
     return tag;
   }
 
