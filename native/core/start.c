@@ -66,12 +66,13 @@ int lg_configure(const struct lg_config *config, const char **failed) {
 }
 
 void lg_stats(struct lg_stats_out *out) {
+  /* First: whoever sees the end sees all that was reaped before it. */
+  out->ended = atomic_load(&lg.ended);
   out->reaped = atomic_load(&lg.reaped);
   out->forwarded = atomic_load(&lg.forwarded);
   out->dropped_events = lg_dropped_events();
   out->dropped_signals = atomic_load(&lg.dropped_signals);
   out->pid = atomic_load(&lg.child);
-  out->ended = atomic_load(&lg.ended);
   out->status = atomic_load(&lg.status);
   out->stopped = atomic_load(&lg.stopped);
 }
