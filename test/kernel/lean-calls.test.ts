@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { bake, HAS_PID1, PID1 } from '../support/forms';
-import { ROOT, Running, run } from '../support/init';
+import { ORPHAN_REAPED, ROOT, Running, run, STUBBORN_ORPHAN } from '../support/init';
 
 const folder = mkdtempSync(join(tmpdir(), 'lychgate-calls-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -58,8 +58,6 @@ const ignoreChildren =
 const stderrIsSocket =
   'import os,socket,sys; s=socket.socketpair(); os.dup2(s[0].fileno(), 2); ' +
   'os.execv(sys.argv[1], sys.argv[1:])';
-const orphans = '(exit 3 &); sleep 0.2; exit 4';
-const stubborn = '(trap "" TERM; exec setsid sleep 1000) & sleep 0.2; exit 5';
 const toTheInit = (signal: string) => `kill -${signal} $PPID; exec sleep 1000`;
 
 /** Only a standard error of another user needs it: see lean.test.ts. */
@@ -67,7 +65,11 @@ const SELDOM = ['poll'];
 
 describe.runIf(HAS_PID1 && hasStrace)('system calls of lychgate-pid1', () => {
   test.each([
-    ['live plan, orphans', 4, [PID1, '-vv', '-s', '-p', 'USR1', '--', ...sh(orphans)]],
+    [
+      'live plan, orphans',
+      4,
+      [PID1, '-vv', '-s', '-p', 'USR1', '--', ...sh(`${ORPHAN_REAPED}; exit 4`)],
+    ],
     [
       'grace, group',
       137,
@@ -87,7 +89,14 @@ describe.runIf(HAS_PID1 && hasStrace)('system calls of lychgate-pid1', () => {
 
   test('baked plans', () => {
     expect(trace([PID1, '--plan', bake('-v', '--', 'true')]).code).toBe(0);
-    const file = bake('--log-format=json', '-vv', '--drain', '0.2', '--', ...sh(stubborn));
+    const file = bake(
+      '--log-format=json',
+      '-vv',
+      '--drain',
+      '0.2',
+      '--',
+      ...sh(`${STUBBORN_ORPHAN}; exit 5`),
+    );
     expect(trace([PID1, '--plan', file]).code).toBe(5);
   });
 

@@ -6,7 +6,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LEAN_DEFAULTS } from '../../src/init/defaults';
 import { encodeBaked, encodeLive } from '../../src/plan/encode';
 import { AT, Flag, HEAD, LONGEST, VERSION } from '../../src/plan/layout';
-import { cleanEnv, fixture, ROOT, run, UNSHARE } from '../support/init';
+import {
+  cleanEnv,
+  fixture,
+  ORPHAN_REAPED,
+  ROOT,
+  run,
+  STUBBORN_ORPHAN,
+  UNSHARE,
+} from '../support/init';
 
 const folder = mkdtempSync(join(tmpdir(), 'lychgate-pid1-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -89,7 +97,7 @@ describe('AddressSanitizer and UndefinedBehaviorSanitizer', () => {
   });
 
   test.each([
-    ['an orphan with a name that is none', 4, ['-w', ...sh('(exit 3 &); sleep 0.2; exit 4')]],
+    ['an orphan', 4, ['-w', ...sh(`${ORPHAN_REAPED}; exit 4`)]],
     [
       'grace in group mode',
       137,
@@ -100,21 +108,11 @@ describe('AddressSanitizer and UndefinedBehaviorSanitizer', () => {
       7,
       ['-v', '-r', 'HUP:TERM', '-e', '143:7', ...sh('kill -HUP $PPID; exec sleep 99')],
     ],
-    [
-      'draining',
-      5,
-      ['-vv', '--drain', '0.1', ...sh('(trap "" TERM; sleep 99)& (sleep 99)& sleep 0.2; exit 5')],
-    ],
+    ['draining', 5, ['-vv', '--drain', '0.1', ...sh(`${STUBBORN_ORPHAN}; sleep 99 & exit 5`)]],
     [
       'draining beside a policy process',
       5,
-      [
-        '--log-format=json',
-        '-vv',
-        '--drain',
-        '0.1',
-        ...sh('(trap "" TERM; sleep 99)& sleep 0.2; exit 5'),
-      ],
+      ['--log-format=json', '-vv', '--drain', '0.1', ...sh(`${STUBBORN_ORPHAN}; exit 5`)],
     ],
     ['a soft limit that cannot be', 126, ['--nofile', '2000000000', 'true']],
     ['no such program', 127, ['no-such-program']],
@@ -127,7 +125,7 @@ describe('AddressSanitizer and UndefinedBehaviorSanitizer', () => {
   });
 
   test('baked plans, whole and damaged', () => {
-    const file = plan('--log-format=json', '-w', '--', ...sh('(exit 3 &); sleep 0.2; exit 9'));
+    const file = plan('--log-format=json', '-w', '--', ...sh(`${ORPHAN_REAPED}; exit 9`));
     clean(9, [PID1, '--plan', file]);
     clean(4, [PID1, `--plan=${file}`, '--', 'sh', '-c', 'exit 4']);
     clean(126, [PID1, '--plan', '/etc/passwd']);

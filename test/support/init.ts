@@ -18,6 +18,16 @@ export const UNSHARE = ['unshare', '--pid', '--fork', '--kill-child', '--mount-p
 export const lychgate = (...args: string[]) => [NODE, CLI, ...args];
 export const asPid1 = (...args: string[]) => [...UNSHARE, ...lychgate(...args)];
 
+/**
+ * For a shell script: an orphan, and on when it has been reaped. It is ended when it has
+ * been adopted, for a shell may reap, after a builtin, what ended before. A zombie still
+ * takes signal 0.
+ */
+export const ORPHAN_REAPED =
+  'o=$(sleep 99 >/dev/null & echo $!); kill $o; while kill -0 $o 2>&-; do :; done';
+/** One that ignores TERM, and on when it does: it lets go of the pipe only then. */
+export const STUBBORN_ORPHAN = `: $(setsid sh -c 'trap "" TERM; exec sleep 99 >/dev/null' &)`;
+
 /** The built program where every user may read it; the checkout may lie in somebody's own folder. */
 export function publicCopy(): { cli: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'lychgate-public-'));
