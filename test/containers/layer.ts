@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../support/cgroups';
 import type { CgroupVersion, Engine } from '../support/engine';
 import { imageOf, LAYER_BIN, LEAN, READY } from '../support/images';
-import { cleanEnv, ROOT, Running } from '../support/init';
+import { cleanEnv, ORPHAN_REAPED, ROOT, Running } from '../support/init';
 
 export function layer(cgroup: CgroupVersion, engineOf: () => Engine): void {
   let engine: Engine;
@@ -84,10 +84,7 @@ export function layer(cgroup: CgroupVersion, engineOf: () => Engine): void {
     });
 
     test('--pid=host: not PID 1, it adopts by itself', async () => {
-      /* As long as it is there, be it a zombie, it has its folder. It ends when it has
-       * been adopted: a shell may reap, after a builtin, what ended before. */
-      const gone = 'kill $o; while [ -e /proc/$o ]; do :; done';
-      const script = `o=$(sleep 99 >&2 & echo $!); echo $o; ${gone}; ps -o pid,stat; exit 6`;
+      const script = `${ORPHAN_REAPED}; echo $o; ps -o pid,stat; exit 6`;
       const words = ['sh', '-c', script];
       const r = engine.once('--pid=host', ...ENTRY, '--warn-reaped', '--', ...words);
       expect(r.code).toBe(6);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { cleanEnv, NODE, ROOT, run, UNSHARE } from '../support/init';
+import { cleanEnv, NODE, ORPHAN_REAPED, ROOT, run, UNSHARE } from '../support/init';
 
 const embed = (name: string) =>
-  run([NODE, `${ROOT}/test/fixtures/embed.mjs`], { env: cleanEnv({ CASE: name }) });
+  run([NODE, `${ROOT}/test/fixtures/embed.mjs`], { env: cleanEnv({ CASE: name, ORPHAN_REAPED }) });
 
 describe('becomeInit with a command', () => {
   test('tells what happens, in order, and how it ended', () => {
