@@ -46,6 +46,12 @@ const ALIASES: Readonly<Record<string, string>> = { IOT: 'ABRT', CLD: 'CHLD', PO
 export const RTMIN = 34;
 export const RTMAX = 64;
 
+/** @returns the number of `TERM` or `SIGTERM`, in just this form; 0 = there is none */
+export function plainSignal(text: string): number {
+  const name = text.startsWith('SIG') ? text.slice(3) : text;
+  return name === '' ? 0 : Math.max(0, (NAMES as readonly string[]).indexOf(name));
+}
+
 /** The number of a signal by its plain name, for constants in code. */
 export function sig(name: Exclude<(typeof NAMES)[number], ''>): number {
   return NAMES.indexOf(name);
@@ -80,11 +86,10 @@ export function signalName(n: number): string {
   return n === RTMAX ? 'SIGRTMAX' : `SIGRTMAX-${RTMAX - n}`;
 }
 
-const NOT_FORWARDED = new Set(
-  (['KILL', 'STOP', 'CHLD', 'SEGV', 'BUS', 'FPE', 'ILL', 'TRAP', 'SYS'] as const).map(sig),
-);
+/* No set of numbers: it would be made at every start, and most ask for none. */
+const NOT_FORWARDED = ['KILL', 'STOP', 'CHLD', 'SEGV', 'BUS', 'FPE', 'ILL', 'TRAP', 'SYS'];
 
 /** Whether the core forwards it; mirrors lg_forwardable() in native/core/forward.c. */
 export function isForwarded(n: number): boolean {
-  return n >= 1 && n <= RTMAX && n !== 32 && n !== 33 && !NOT_FORWARDED.has(n);
+  return n >= 1 && n <= RTMAX && n !== 32 && n !== 33 && !NOT_FORWARDED.includes(NAMES[n] ?? '');
 }

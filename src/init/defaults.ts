@@ -1,6 +1,6 @@
 /**
  * What the init is asked to do, and what it does unasked. Apart from the parsing, which
- * most starts do without: see plain-command.ts.
+ * most starts of lychgate-pid1 do without: see plan/quick.ts.
  */
 
 export type LogFormat = 'text' | 'json';

@@ -5,7 +5,7 @@
 import { LEAN_DEFAULTS } from '../init/defaults';
 import { encodeLive } from './encode';
 
-/** COMMAND is the first word, or stands behind `--`. In base64. */
-export const plainPlans = [1, 2].map((firstWord) =>
-  Buffer.from(encodeLive(LEAN_DEFAULTS, firstWord)).toString('base64'),
-);
+/** COMMAND is the first word, or stands behind `--`. In words of 32 bits. */
+export const plainPlans = [1, 2].map((firstWord) => [
+  ...new Uint32Array(encodeLive(LEAN_DEFAULTS, firstWord).buffer),
+]);

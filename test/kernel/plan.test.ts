@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { AT, checksum, Flag, HEAD, Mode } from '../../src/plan/layout';
 import { bake, HAS_PID1, PID1 } from '../support/forms';
-import { CLI, cleanEnv, fixture, lychgate, NODE, run } from '../support/init';
+import { CLI, cleanEnv, fixture, lychgate, NODE, ROOT, run } from '../support/init';
 
 const folder = mkdtempSync(join(tmpdir(), 'lychgate-plan-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -124,6 +124,32 @@ describe('lychgate plan', () => {
     expect(r.stderr).toMatch(/^lychgate plan: .*\n$/);
     expect(r.stderr).toContain(said);
     expect(['unmade', 'not'].map(at).filter(existsSync)).toEqual([]);
+  });
+});
+
+describe.runIf(HAS_PID1)('a live plan is made without the parser', () => {
+  /** lychgate-pid1 and plan.cjs, and nothing else of us. */
+  function alone(words: readonly string[], env: NodeJS.ProcessEnv) {
+    for (const part of ['bin', 'dist']) mkdirSync(at(part), { recursive: true });
+    copyFileSync(PID1, at('bin/lychgate-pid1'));
+    copyFileSync(join(ROOT, 'dist', 'plan.cjs'), at('dist/plan.cjs'));
+    return run([at('bin/lychgate-pid1'), ...words], { env: cleanEnv(env) });
+  }
+
+  test.each<[string[], NodeJS.ProcessEnv, number]>([
+    [[], {}, 3],
+    [['--'], {}, 3],
+    [['-gw', '--grace', '8', '--drain=0.5', '-e', '3:33', '-r', 'TERM:INT', '--'], {}, 33],
+    [['-e3:33'], { LYCHGATE_GRACE: '8', LYCHGATE_GROUP: '1' }, 33],
+  ])('%j, with %j', (options, env, code) => {
+    const found = alone([...options, ...exit(3)], env);
+    expect(found).toEqual({ code, signal: null, stdout: '', stderr: '' });
+  });
+
+  test('but for what is rare', () => {
+    const found = alone(['--watch-freezer', '60', ...exit(3)], {});
+    expect(found.code).toBe(126);
+    expect(found.stderr).toContain("Cannot find module './asked.cjs'");
   });
 });
 
