@@ -61,8 +61,9 @@ const all: readonly Init[] = [
   { name: 'dumb-init', argv: ['dumb-init', '--'], whole: true },
   { name: 'catatonit', argv: ['catatonit', '--'], whole: true },
 ];
-const started = all.filter((i) => (i.whole || i.start) && installed(i.argv[0] ?? ''));
-const inits = all.filter((i) => !i.start && installed(i.argv[0] ?? ''));
+const present = all.filter((i) => installed(i.argv[0] ?? ''));
+const started = present.filter((i) => i.whole || i.start);
+const inits = present.filter((i) => !i.start);
 const whole = inits.filter((i) => i.whole);
 
 type Figures = Record<string, number>;
@@ -181,7 +182,7 @@ print(
     'private kB',
     'wake-ups/min',
   ],
-  [...new Set([...inits, ...started])].map(({ name }) => [
+  present.map(({ name }) => [
     name,
     figure(throughput.get(name)?.perSecond),
     pair(reapApart.get(name)),
@@ -195,8 +196,8 @@ print(
   ]),
 );
 console.log('latencies: p50 / p99 in us');
-for (const { name, argv } of all) {
-  if (!installed(argv[0] ?? '')) console.log(`${name}: not installed`);
+for (const init of all) {
+  if (!present.includes(init)) console.log(`${init.name}: not installed`);
 }
 
 console.log(`node alone: ${figure(starts.get('node alone')?.ms, 2)} ms until its first line`);
