@@ -46,12 +46,6 @@ const ALIASES: Readonly<Record<string, string>> = { IOT: 'ABRT', CLD: 'CHLD', PO
 export const RTMIN = 34;
 export const RTMAX = 64;
 
-/** @returns the number of `TERM` or `SIGTERM`, in just this form; 0 = there is none */
-export function plainSignal(text: string): number {
-  const name = text.startsWith('SIG') ? text.slice(3) : text;
-  return name === '' ? 0 : Math.max(0, (NAMES as readonly string[]).indexOf(name));
-}
-
 /** The number of a signal by its plain name, for constants in code. */
 export function sig(name: Exclude<(typeof NAMES)[number], ''>): number {
   return NAMES.indexOf(name);
@@ -62,6 +56,9 @@ export function sig(name: Exclude<(typeof NAMES)[number], ''>): number {
  * @returns the number, 1..64, or undefined when it names no signal.
  */
 export function parseSignal(text: string): number | undefined {
+  /* before the expressions, which V8 has to compile: a start waits for it */
+  const plain = (NAMES as readonly string[]).indexOf(text.startsWith('SIG') ? text.slice(3) : text);
+  if (plain > 0) return plain;
   if (/^\d{1,2}$/.test(text)) {
     const n = Number(text);
     return n >= 1 && n <= RTMAX && n !== 32 && n !== 33 ? n : undefined;

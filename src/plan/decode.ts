@@ -39,7 +39,7 @@ export function decodeBaked(bytes: Buffer): ShownPlan {
   if (u32(AT.version) !== VERSION)
     throw new PlanError(`is of version ${u32(AT.version)}, not ${VERSION}: make it anew`);
   if (u32(AT.size) !== bytes.length) throw new PlanError('is cut off or too long: make it anew');
-  if (u32(AT.checksum) !== checksum(bytes.subarray(AT.mode)))
+  if (u32(AT.checksum) !== checksum(bytes))
     throw new PlanError('is damaged (its checksum is wrong): make it anew');
   if (u32(AT.mode) !== Mode.Baked) throw new PlanError('is no baked one (its mode is wrong)');
   if (bytes.length > LONGEST) throw new PlanError('is too long');

@@ -57,7 +57,7 @@ function encode(
     bytes.set(word, at);
     at += word.length + 1; /* NUL */
   }
-  u32(AT.checksum, checksum(bytes.subarray(AT.mode)));
+  u32(AT.checksum, checksum(bytes));
   return bytes;
 }
 

@@ -45,14 +45,14 @@ export const AT = {
 } as const;
 
 /**
- * FNV-1a, 32 bits: against damage, not against people. It runs cold, where to look up
- * Math.imul each time takes as long as the rest.
+ * Of all from `mode` on. FNV-1a, 32 bits: against damage, not against people. It runs
+ * cold, where to look up Math.imul each time takes as long as the rest.
  */
-export function checksum(bytes: Uint8Array, from = 0): number {
+export function checksum(plan: Uint8Array): number {
   const { imul } = Math;
-  const { length } = bytes;
+  const { length } = plan;
   let hash = 0x811c9dc5;
-  for (let i = from; i < length; i++) hash = imul(hash ^ (bytes[i] as number), 0x01000193);
+  for (let i = AT.mode; i < length; i++) hash = imul(hash ^ (plan[i] as number), 0x01000193);
   return hash >>> 0;
 }
 

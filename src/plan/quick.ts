@@ -7,7 +7,7 @@
  * V8 as much as the work itself.
  */
 import { LEAN_DEFAULTS } from '../init/defaults';
-import { isForwarded, parseSignal, plainSignal } from '../signals';
+import { isForwarded, parseSignal } from '../signals';
 import { AT, checksum, Flag } from './layout';
 
 function change(plan: Uint32Array, sets: number, clears: number): true {
@@ -15,7 +15,7 @@ function change(plan: Uint32Array, sets: number, clears: number): true {
   return true;
 }
 
-/** @returns whether it is a switch */
+/** @returns whether it is an option without a value */
 function turn(plan: Uint32Array, name: string): boolean {
   switch (name) {
     case 'g':
@@ -33,6 +33,10 @@ function turn(plan: Uint32Array, name: string): boolean {
       return change(plan, Flag.WarnReaped, 0);
     case 'no-warn-reaped':
       return change(plan, 0, Flag.WarnReaped);
+    case 'v':
+    case 'verbose':
+      plan[AT.verbosity / 4] = (plan[AT.verbosity / 4] as number) + 1;
+      return true;
     default:
       return false;
   }
@@ -71,17 +75,12 @@ function remap(plan: Uint32Array, text: string): boolean {
   return from <= 255 && to <= 255 && map(plan, AT.exit_map + from, to);
 }
 
-/** 0 = there is none; expressions, which V8 compiles first, only for what is no plain name. */
-function signal(text: string): number {
-  return plainSignal(text) || (parseSignal(text) ?? 0);
-}
-
 function rewrite(plan: Uint32Array, text: string): boolean {
   const colon = text.indexOf(':');
-  const from = signal(text.slice(0, colon));
+  const from = parseSignal(text.slice(0, colon)) ?? 0;
   const right = text.slice(colon + 1);
-  const to = signal(right);
-  if (colon < 0 || !isForwarded(from) || (to === 0 && right !== '0')) return false;
+  const to = right === '0' ? 0 : parseSignal(right);
+  if (colon < 0 || !isForwarded(from) || to === undefined) return false;
   return map(plan, AT.signal_map + from, to);
 }
 
@@ -99,7 +98,7 @@ function set(plan: Uint32Array, name: string, text: string): boolean {
       return rewrite(plan, text);
     case 'p':
     case 'parent-death-signal':
-      plan[AT.parent_death_signal / 4] = signal(text);
+      plan[AT.parent_death_signal / 4] = parseSignal(text) ?? 0;
       return plan[AT.parent_death_signal / 4] !== 0;
     case 'neglected':
       if (text === 'ignore') return change(plan, 0, Flag.Policy);
@@ -114,53 +113,38 @@ function set(plan: Uint32Array, name: string, text: string): boolean {
   }
 }
 
-function turnTo(plan: Uint32Array, name: string, text: string): boolean {
-  if (text === '0') return turn(plan, `no-${name}`);
-  return text === '1' && turn(plan, name);
-}
-
 function level(plan: Uint32Array, text: string): boolean {
   plan[AT.verbosity / 4] = +text;
   return text.length === 1 && number(text) >= 0;
 }
 
-function list(plan: Uint32Array, name: string, text: string): boolean {
-  for (const one of text.split(',')) if (!set(plan, name, one)) return false;
-  return true;
-}
+/** LYCHGATE_LOG_FORMAT: log-format */
+const optionOf = (name: string) => name.slice(9).toLowerCase().replaceAll('_', '-');
 
 function variable(plan: Uint32Array, name: string, text: string): boolean {
   switch (name) {
     case 'LYCHGATE_GROUP':
-      return turnTo(plan, 'group', text);
     case 'LYCHGATE_SUBREAPER':
-      return turnTo(plan, 'subreaper', text);
     case 'LYCHGATE_WARN_REAPED':
-      return turnTo(plan, 'warn-reaped', text);
-    case 'LYCHGATE_VERBOSITY':
-      return level(plan, text);
+      if (text === '0') return turn(plan, `no-${optionOf(name)}`);
+      return text === '1' && turn(plan, optionOf(name));
     case 'LYCHGATE_GRACE':
-      return set(plan, 'grace', text);
     case 'LYCHGATE_DRAIN':
-      return set(plan, 'drain', text);
     case 'LYCHGATE_NEGLECTED':
-      return set(plan, 'neglected', text);
     case 'LYCHGATE_NOFILE':
-      return set(plan, 'nofile', text);
     case 'LYCHGATE_LOG_FORMAT':
-      return set(plan, 'log-format', text);
     case 'LYCHGATE_PARENT_DEATH_SIGNAL':
-      return set(plan, 'p', text);
+      return set(plan, optionOf(name), text);
     case 'LYCHGATE_REMAP_EXIT':
-      return list(plan, 'e', text);
     case 'LYCHGATE_REWRITE':
-      return list(plan, 'r', text);
+      return text.split(',').every((one) => set(plan, optionOf(name), one));
+    case 'LYCHGATE_VERBOSITY':
+    case 'TINI_VERBOSITY':
+      return level(plan, text);
     case 'TINI_SUBREAPER':
       return turn(plan, 'subreaper');
     case 'TINI_KILL_PROCESS_GROUP':
       return turn(plan, 'group');
-    case 'TINI_VERBOSITY':
-      return level(plan, text);
     default:
       return name.startsWith('TINI_');
   }
@@ -184,7 +168,14 @@ export function quickPlan(
     if (!variable(plan, name, env[name] as string)) return false;
     if (name === 'LYCHGATE_REMAP_EXIT' || name === 'LYCHGATE_REWRITE') lists = true;
   }
-  let verbose = 0;
+  const give = (name: string, value: string | undefined) =>
+    value !== undefined &&
+    /* a list of the command line takes the place of a whole one */
+    !(lists && (name[0] === 'e' || name[0] === 'r')) &&
+    set(plan, name, value);
+
+  const verbosity = plan[AT.verbosity / 4] as number;
+  plan[AT.verbosity / 4] = LEAN_DEFAULTS.verbosity;
   let at = 0;
   for (; at < words.length; at++) {
     const word = words[at] as string;
@@ -193,29 +184,24 @@ export function quickPlan(
       at++;
       break;
     }
-    const long = word[1] === '-';
-    const equals = long ? word.indexOf('=', 4) : -1;
-    /* short ones one after another: -gv is two, -e143 is one and its value */
-    for (let from = long ? 2 : 1; from < word.length; from++) {
-      const to = equals > 0 ? equals : long ? word.length : from + 1;
-      const name = word.slice(from, to);
-      if (long && name.length < 2) return false;
-      if (equals < 0 && (name === 'v' || name === 'verbose')) verbose++;
-      else if (equals > 0 || !turn(plan, name)) {
-        const rest = equals > 0 ? equals + 1 : to;
-        const value = equals > 0 || rest < word.length ? word.slice(rest) : words[++at];
-        if (value === undefined || !set(plan, name, value)) return false;
-        /* a list of the command line takes the place of a whole one */
-        if (lists && (name[0] === 'e' || name[0] === 'r')) return false;
-        break;
-      }
-      if (long) break;
+    if (word[1] === '-') {
+      const equals = word.indexOf('=');
+      const name = equals < 0 ? word.slice(2) : word.slice(2, equals);
+      if (name.length < 2) return false;
+      if (equals < 0 && turn(plan, name)) continue;
+      if (!give(name, equals < 0 ? words[++at] : word.slice(equals + 1))) return false;
+    } else {
+      /* one after another: -gv is two, -e143 is one and its value */
+      let letter = 1;
+      while (letter < word.length && turn(plan, word[letter] as string)) letter++;
+      if (letter === word.length) continue;
+      if (!give(word[letter] as string, word.slice(letter + 1) || words[++at])) return false;
     }
   }
   /* what happens is told by the process that stays */
   if (((plan[AT.flags / 4] as number) & Flag.Events) !== 0) change(plan, Flag.Policy, 0);
-  if (verbose > 0) plan[AT.verbosity / 4] = LEAN_DEFAULTS.verbosity + verbose;
+  if (plan[AT.verbosity / 4] === LEAN_DEFAULTS.verbosity) plan[AT.verbosity / 4] = verbosity;
   plan[AT.first_word / 4] = at + 1;
-  plan[AT.checksum / 4] = checksum(new Uint8Array(plan.buffer), AT.mode);
+  plan[AT.checksum / 4] = checksum(new Uint8Array(plan.buffer));
   return at < words.length;
 }

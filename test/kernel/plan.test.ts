@@ -249,7 +249,7 @@ describe.runIf(HAS_PID1)('a plan that cannot be followed: 126, one line says why
     return bytes;
   };
   /** What the file holds is what somebody meant. */
-  const sealed = (bytes: Buffer) => u32(bytes, AT.checksum, checksum(bytes.subarray(AT.mode)));
+  const sealed = (bytes: Buffer) => u32(bytes, AT.checksum, checksum(bytes));
   const patched = (where: number, value: number) => {
     const bytes = good();
     bytes[where] = value;
